@@ -22,6 +22,7 @@ class UpstreamConfig:
     name: str = "hubert_base"  # a name of s3prl's hub, or mini_hubert
     ckpt: str | None = None  # a local checkpoint in s3prl's converted format; None: the hub's file for `name`
     trust_pickle: bool = False  # allow a checkpoint that needs full unpickling (it can run code)
+    long_audio: str = "refuse"  # refuse | window: beyond a fixed window (Whisper 30 s, AST 10.24 s)
     padding: str = (
         "exact"  # exact: a batch gives what each utterance gives alone; s3prl: s3prl's batch behaviour
     )
@@ -79,8 +80,11 @@ class TrainConfig:
     optimizer: str = "adamw"  # adamw | adam
     lr: float = 1e-3
     lr_head: float | None = None  # None: lr
-    lr_method: float | None = None  # adapters, featurizer weights; None: lr
-    lr_backbone: float | None = None  # pre-trained parameters that train (full, bitfit); None: lr
+    lr_method: float | None = None  # adapters, featurizer weights, trained biases and norms; None: lr
+    lr_backbone: float | None = None  # pre-trained layers that train (full, top_n); None: lr
+    lr_parts: dict[str, float] = field(
+        default_factory=dict
+    )  # one part of --peft: {e_adapter: 1e-3}; over all these
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     weight_decay: float = 0.0
     schedule: str = "linear"  # constant | linear | cosine | tri_stage, after the warm-up

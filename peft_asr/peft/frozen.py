@@ -9,6 +9,8 @@ from peft_asr.upstream.encoder import Encoder
 class Frozen(Method):
     """Nothing in the encoder trains."""
 
+    needs_transformer = False
+
     def sites(self, encoder: Encoder) -> set[str]:
         return set()
 
@@ -20,3 +22,6 @@ class Frozen(Method):
 
     def inject(self, encoder: Encoder) -> None:
         """There is nothing to put in."""
+
+    def unmergeable(self) -> None:
+        """Nothing stands beside the upstream's own weights."""

@@ -27,6 +27,7 @@ class Full(Method):
 
     Options = FullOptions
     group = "backbone"
+    needs_transformer = False
     # softmax is blind to a constant that is added to all keys' scores
     without_gradient = (r"layers\.\d+\.k\.bias",)
 
@@ -49,3 +50,6 @@ class Full(Method):
 
     def live_modules(self, encoder: Encoder) -> list[nn.Module]:
         return [encoder.position, *encoder.layers] if self.options.dropout else []
+
+    def unmergeable(self) -> None:
+        """Nothing stands beside the upstream's own weights."""

@@ -15,11 +15,13 @@ class Injected:
     Attributes:
         methods: in the order of the spec.
         groups: name of each trainable tensor -> learning-rate group (``method`` or ``backbone``).
+        labels: name of each trainable tensor -> the entry of ``train.lr_parts`` that would set its learning rate.
         merged: ``merge`` has been called.
     """
 
     methods: list[Method]
     groups: dict[str, str]
+    labels: dict[str, str]
     merged: bool = False
 
     def merge(self, encoder: Encoder) -> None:
@@ -44,6 +46,7 @@ def inject(encoder: Encoder, methods: list[Method]) -> Injected:
     """
     check_sites(encoder, methods)
     groups: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for method in methods:
         declared = method.declare(encoder)
         before = {id(p) for p in encoder.parameters()}
@@ -58,20 +61,25 @@ def inject(encoder: Encoder, methods: list[Method]) -> Injected:
             if name not in after or tuple(after[name].shape) != tuple(shape):
                 got = tuple(after[name].shape) if name in after else "nothing"
                 raise RuntimeError(f"{method.part} declared {name} {shape}, but injection left {got}")
-            groups[name] = method.group
+            groups[name], labels[name] = method.group, method.label(name)
     encoder.requires_grad_(False)
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad_(name in groups)
     encoder.boundary = min([method.boundary(encoder) for method in methods], default=len(encoder.layers))
     encoder.live = [module for method in methods for module in method.live_modules(encoder)]
     encoder.eval()
-    return Injected(methods, groups)
+    return Injected(methods, groups, labels)
 
 
 def check_sites(encoder: Encoder, methods: list[Method]) -> None:
     """Raise UserError when a method does not fit the encoder or shares a site with another."""
     taken: dict[str, str] = {}
     for method in methods:
+        if method.needs_transformer and not len(encoder.layers):
+            raise UserError(
+                f"--peft {method.part} needs a transformer, and {encoder.geometry.family} is none; allowed with it: "
+                "frozen, weighted_sum, full, bitfit"
+            )
         method.check(encoder)
         for site in sorted(method.sites(encoder)):
             if site in taken:

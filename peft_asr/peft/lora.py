@@ -93,6 +93,9 @@ class Lora(Method):
     def live_modules(self, encoder: Encoder) -> list[nn.Module]:
         return [encoder.get_submodule(site) for site in sorted(self.sites(encoder))]
 
+    def unmergeable(self) -> None:
+        """It dissolves into the maps that it updates."""
+
     @torch.no_grad()
     def merge(self, encoder: Encoder) -> None:
         """W += (alpha / r) B A (DoRA: its rescaled form); the wrapped linear maps take their places back."""

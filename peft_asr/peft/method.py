@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from peft_asr.config import options_from_dict
 from peft_asr.errors import UserError
 from peft_asr.upstream.encoder import Encoder
 
@@ -15,9 +16,12 @@ class Method(ABC):
 
     Attributes:
         Options: dataclass of its options; unknown keys are refused.
-        group: learning-rate group of its parameters, ``method`` or ``backbone`` (pre-trained parameters that train).
-        identity_at_start: the adapted model equals the pre-trained one before training.
+        group: learning-rate group of its parameters, ``method`` or ``backbone`` (much of the pre-trained model).
+        identity_at_start: the adapted model equals the pre-trained one before training. May be set per instance.
         without_gradient: regular expressions of declared parameters whose gradient is zero by mathematics.
+        needs_transformer: False where it also works on an upstream that is no transformer.
+        wants_first_batch: ``start`` reads the first training batch.
+        changes_base: injection rewrites pre-trained weights (PiSSA and kin): a stated exception to "bit-identical".
         part: the name under which it stands in the spec (a preset's name, or its own).
     """
 
@@ -25,13 +29,28 @@ class Method(ABC):
     class Options:
         """No options."""
 
+    name: str = ""  # set by @register
     group: str = "method"
     identity_at_start: bool = True
     without_gradient: tuple[str, ...] = ()
+    needs_transformer: bool = True
+    wants_first_batch: bool = False
+    changes_base: bool = False
 
     def __init__(self, part: str, options):
         self.part = part
         self.options = options
+
+    @classmethod
+    def make_options(cls, values: dict, where: str) -> Any:
+        """The options from given values; every other option has its default.
+
+        Raises:
+            UserError: unknown key or wrong type, naming ``where``.
+        """
+        return options_from_dict(cls.Options, values, where)
+
+    # --- what every method says
 
     def check(self, encoder: Encoder) -> None:
         """Raise UserError when the options do not fit this encoder."""
@@ -56,6 +75,42 @@ class Method(ABC):
         """Modules that follow training mode (their dropouts act); asked for after injection."""
         return []
 
+    def label(self, name: str) -> str:
+        """Which entry of ``train.lr_parts`` sets the learning rate of this declared tensor."""
+        return self.part
+
+    # --- what some need while training
+
+    def start(self, encoder: Encoder, wavs: Tensor, lengths: Tensor) -> None:
+        """Set initial values from the first training batch, (B, N) and (B,); only if ``wants_first_batch``."""
+
+    def begin(self, encoder: Encoder, total_steps: int) -> None:
+        """Training begins or resumes; it will have so many steps."""
+
+    def penalty(self, encoder: Encoder) -> Tensor | None:
+        """A scalar added to the loss of every batch."""
+        return None
+
+    def after_step(self, encoder: Encoder, step: int) -> None:
+        """Optimiser step ``step`` (from 1) was taken; its gradients are still there."""
+
+    def kept(self, encoder: Encoder) -> dict[str, Tensor]:
+        """Name -> tensor of what does not train but must be in a checkpoint. Loading copies into them."""
+        return {}
+
+    def training_state(self) -> dict[str, Tensor]:
+        """What resuming needs besides weights and ``kept``."""
+        return {}
+
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        """The inverse of ``training_state``."""
+
+    # --- merging
+
+    def unmergeable(self) -> str | None:
+        """Why something of the method is left after ``merge``; None when it dissolves into the upstream's weights."""
+        return "it adds a computation that no weight of the upstream can take over"
+
     def merge(self, encoder: Encoder) -> None:
         """Fold the method into the pre-trained weights, where that is possible; the default does nothing."""
 
@@ -64,22 +119,28 @@ class Method(ABC):
 class LayersOption:
     """The option that every method on layers takes."""
 
-    layers: Any = "all"  # all | top:N | [i, ...]
+    layers: Any = "all"  # all | top:N | bottom:N | all_but_last | [i, ...]
 
 
 def select_layers(layers: Any, total: int, part: str) -> list[int]:
-    """Layer indices (ascending) that ``all``, ``top:N`` or a list of indices means, of ``total`` layers.
+    """Indices (ascending) that ``all``, ``top:N``, ``bottom:N``, ``all_but_last`` or a list means, of ``total`` layers.
 
     Raises:
         UserError: out of range, or not one of these forms.
     """
-    allowed = f"{part}.layers takes 'all', 'top:N' with N from 1 to {total}, or a list of indices from 0 to {total - 1}"
+    allowed = (
+        f"{part}.layers takes 'all', 'top:N' or 'bottom:N' with N from 1 to {total}, 'all_but_last', "
+        f"or a list of indices from 0 to {total - 1}"
+    )
+    everything = list(range(total))
     if layers == "all":
-        return list(range(total))
-    if isinstance(layers, str) and layers.startswith("top:") and layers[4:].isdigit():
-        count = int(layers[4:])
-        if 1 <= count <= total:
-            return list(range(total - count, total))
+        return everything
+    if layers == "all_but_last" and total > 1:
+        return everything[:-1]
+    if isinstance(layers, str):
+        kind, _, number = layers.partition(":")
+        if kind in ("top", "bottom") and number.isdigit() and 1 <= int(number) <= total:
+            return everything[-int(number) :] if kind == "top" else everything[: int(number)]
     if isinstance(layers, list | tuple):
         sound = layers and all(type(i) is int and 0 <= i < total for i in layers)
         if sound and len(set(layers)) == len(layers):

@@ -1,17 +1,20 @@
 """Names to methods: the registry, the presets of conf/peft/, and the '+' language that combines them."""
 
 import dataclasses
+import importlib
+import importlib.metadata
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from peft_asr.config import PeftConfig, options_from_dict
+from peft_asr.config import PeftConfig
 from peft_asr.errors import UserError, nearest
 from peft_asr.peft.method import Method
 
 METHODS: dict[str, type[Method]] = {}
 
 PRESET_DIR = Path(__file__).resolve().parents[2] / "conf" / "peft"
+ENTRY_POINTS = "peft_asr.methods"  # group in which an installed package announces methods of its own
 
 
 def register(name: str):
@@ -28,12 +31,15 @@ def register(name: str):
 
 
 def presets() -> dict[str, Path]:
-    """Preset name -> YAML file (``method:`` and ``options:``)."""
+    """Preset name -> YAML file: ``method:`` and ``options:``, or ``spec:`` and options of each of its parts."""
     return {path.stem: path for path in sorted(PRESET_DIR.glob("*.yaml"))}
 
 
 def resolve(config: PeftConfig) -> list[Method]:
     """The methods that a spec such as ``lora+weighted_sum`` names, with their options.
+
+    A part is a method, a preset (which may stand for several parts), ``peft:TUNER`` (a tuner of huggingface/peft; its
+    options are given under ``peft_TUNER``) or ``package.module:Class`` (options under the class's registered name).
 
     Options come from the method's defaults, then the preset, then ``config.options`` under the method's name, then
     under the part's own (later ones win).
@@ -42,18 +48,17 @@ def resolve(config: PeftConfig) -> list[Method]:
         UserError: unknown method, option or option group (with the nearest right name), wrong type.
     """
     methods, used = [], set()
-    for part in _parts(config):
-        given = _given(config, part)
-        name, values = _lookup(part, given.pop("method", None))
+    for part, name, values in _parts(config):
         for key in dict.fromkeys((name, part)):
             if key in config.options:
                 values = {**values, **_given(config, key)}
                 used.add(key)
         values.pop("method", None)
         cls = METHODS[name]
-        methods.append(
-            cls(part, options_from_dict(cls.Options, values, where=f"the options of --peft {part}"))
-        )
+        methods.append(cls(part, cls.make_options(values, where=f"the options of --peft {part}")))
+    names = [method.part for method in methods]
+    if len(set(names)) != len(names):
+        raise UserError(f"--peft {config.spec} names a method twice; every part may stand once")
     for key in config.options:
         if key not in used:
             allowed = sorted({m.part for m in methods} | {m.name for m in methods})
@@ -69,29 +74,39 @@ def expand(config: PeftConfig) -> PeftConfig:
 
     What is saved beside a result is this, so that a preset may change or vanish without changing old adapters.
     """
-    options = {m.part: {"method": m.name, **dataclasses.asdict(m.options)} for m in resolve(config)}
-    return PeftConfig(config.spec, options)
+    methods = resolve(config)
+    options = {m.part: {"method": _address(m), **dataclasses.asdict(m.options)} for m in methods}
+    return PeftConfig("+".join(m.part for m in methods), options)
 
 
 def changed_options(config: PeftConfig) -> dict[str, dict]:
     """Part -> options in which this config differs from the bare spec: what the user changed."""
+    methods = resolve(config)
+    try:
+        bare = {m.part: dataclasses.asdict(m.options) for m in resolve(PeftConfig(config.spec))}
+    except UserError:  # a spec that only its own options explain, as `expand` leaves it
+        bare = {}
     changed = {}
-    for method in resolve(config):
-        given = dataclasses.asdict(method.options)
-        known = method.part in METHODS or method.part in presets()
-        usual = dataclasses.asdict(resolve(PeftConfig(method.part))[0].options) if known else {}
+    for method in methods:
+        given, usual = dataclasses.asdict(method.options), bare.get(method.part, {})
         changed[method.part] = {k: v for k, v in given.items() if k not in usual or usual[k] != v}
     return {part: options for part, options in changed.items() if options}
 
 
-def _parts(config: PeftConfig) -> list[str]:
-    parts = [part.strip() for part in config.spec.split("+")]
-    if not all(parts):
+def _parts(config: PeftConfig) -> list[tuple[str, str, dict]]:
+    """(part, method, values of its preset) of each part of the spec."""
+    words = [word.strip() for word in config.spec.split("+")]
+    if not all(words):
         raise UserError(
             f"--peft takes method names joined by '+', e.g. lora+weighted_sum; got '{config.spec}'"
         )
-    if len(set(parts)) != len(parts):
-        raise UserError(f"--peft {config.spec} names a method twice; every part may stand once")
+    parts = []
+    for word in words:
+        method = _given(config, word).get("method")
+        if method is not None:  # an expanded config names it, and leaves nothing to the preset
+            parts.append((word, _find(method, f"--peft {word}"), {}))
+        else:
+            parts += _lookup(word)
     return parts
 
 
@@ -104,24 +119,70 @@ def _given(config: PeftConfig, key: str) -> dict:
     return dict(given)
 
 
-def _lookup(part: str, method: str | None) -> tuple[str, dict]:
-    if method is not None:  # an expanded config names it, and leaves nothing to the preset
-        if method not in METHODS:
-            raise UserError(f"unknown method '{method}'{nearest(method, METHODS)} for --peft {part}")
-        return method, {}
+def _lookup(word: str) -> list[tuple[str, str, dict]]:
     found = presets()
-    if part in found:
-        preset = OmegaConf.to_container(OmegaConf.load(found[part]))
-        if (
-            not isinstance(preset, dict)
-            or preset.get("method") not in METHODS
-            or set(preset) - {"method", "options"}
-        ):
-            raise UserError(
-                f"{found[part]}: a preset holds 'method' (one of {', '.join(METHODS)}) and 'options'"
-            )
-        return preset["method"], preset.get("options") or {}
-    if part in METHODS:
-        return part, {}
-    names = sorted({*METHODS, *found})
-    raise UserError(f"unknown method '{part}'{nearest(part, names)}; allowed for --peft: {', '.join(names)}")
+    if word in found:
+        return _read_preset(found[word], word)
+    if word.startswith("peft:"):
+        return [(word.replace(":", "_"), "peft", {"tuner": word.removeprefix("peft:")})]
+    name = _find(word, "--peft")
+    return [(name.rpartition(":")[2], name, {})]
+
+
+def _read_preset(path: Path, word: str) -> list[tuple[str, str, dict]]:
+    preset = OmegaConf.to_container(OmegaConf.load(path))
+    keys = set(preset) if isinstance(preset, dict) else set()
+    options = (preset.get("options") or {}) if keys else {}
+    if "method" in keys and keys <= {"method", "options"}:
+        return [(word, _find(preset["method"], str(path)), options)]
+    if "spec" in keys and keys <= {"spec", "options"} and set(options) <= set(preset["spec"].split("+")):
+        parts = []
+        for part in preset["spec"].split("+"):
+            ((_, name, values),) = _lookup(options.get(part, {}).get("method", part))
+            parts.append((part, name, values | options.get(part, {})))
+        return parts
+    raise UserError(
+        f"{path}: a preset holds 'method' (one of {', '.join(METHODS)}) and 'options', or 'spec' (parts joined by '+') "
+        "and 'options' of these parts"
+    )
+
+
+def _find(name: str, where: str) -> str:
+    """``name``, once it is registered: by this package, by an entry point, or as ``package.module:Class``."""
+    if name in METHODS:
+        return name
+    if ":" in name:
+        return _import(name, where)
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+        METHODS[name] = _checked(point.load(), point.value)
+        METHODS[name].name = name
+        return name
+    known = sorted({*METHODS, *presets()})
+    raise UserError(
+        f"unknown method '{name}'{nearest(name, known)}; allowed for {where}: {', '.join(known)}, peft:TUNER, "
+        "or package.module:Class"
+    )
+
+
+def _import(path: str, where: str) -> str:
+    module, _, attribute = path.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as err:
+        raise UserError(f"{where} {path}: cannot import it: {err}") from err
+    _checked(cls, path)
+    if not cls.__dict__.get("name"):
+        register(attribute.lower())(cls)
+    return cls.name
+
+
+def _checked(cls, path: str) -> type[Method]:
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise UserError(f"{path} is no method: it must be a subclass of peft_asr.peft.Method")
+    return cls
+
+
+def _address(method: Method) -> str:
+    """By what another process finds the method."""
+    cls = type(method)
+    return method.name if cls.__module__.startswith("peft_asr.") else f"{cls.__module__}:{cls.__qualname__}"

@@ -20,17 +20,22 @@ class WeightedSumMethod(Method):
     """L+1 weights on the hidden states: 13 for a base model (the SLT 2022 paper counts 12)."""
 
     Options = WeightedSumOptions
+    needs_transformer = False
     identity_at_start = False  # the average of all states is not the last one
 
     def sites(self, encoder: Encoder) -> set[str]:
         return {"readout"}
 
     def declare(self, encoder: Encoder) -> dict[str, tuple[int, ...]]:
-        return {"readout.weights": (len(encoder.layers) + 1,)}
+        return {"readout.weights": (encoder.num_states,)}
 
     def boundary(self, encoder: Encoder) -> int:
         return len(encoder.layers)
 
     def inject(self, encoder: Encoder) -> None:
         device = next(encoder.parameters()).device
-        encoder.readout = WeightedSum(len(encoder.layers) + 1, self.options.normalize).to(device)
+        encoder.readout = WeightedSum(encoder.num_states, encoder.dim, self.options.normalize).to(device)
+
+    def unmergeable(self) -> str:
+        """The head sees the average."""
+        return "it averages hidden states, and no weight of the upstream does"

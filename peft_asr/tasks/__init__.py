@@ -32,8 +32,8 @@ def get_task(name: str, tokenizer) -> Task:
 def build(config: Config, tokenizer) -> SpeechModel:
     """Load the upstream, inject the methods, put the head on top; in eval mode.
 
-    New weights are drawn from ``config.seed`` alone. The head's are drawn first and apart, so that methods are
-    compared with the same head.
+    New weights are drawn from ``config.seed`` alone, the head's apart from the methods', so that methods are compared
+    with the same head.
 
     Raises:
         UserError: anything in the config that does not exist or does not fit.
@@ -43,8 +43,8 @@ def build(config: Config, tokenizer) -> SpeechModel:
     encoder = load_upstream(config.upstream, seed=config.seed)
     upstream_hash = fingerprint(encoder)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        head = build_head(config.head, encoder.dim, task.classes)
         torch.manual_seed(config.seed + 1)
         injected = peft.inject(encoder, methods)
+        torch.manual_seed(config.seed)
+        head = build_head(config.head, encoder.readout.dim, task.classes)
     return SpeechModel(encoder, injected, head, upstream_hash).eval()

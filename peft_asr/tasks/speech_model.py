@@ -72,9 +72,17 @@ class SpeechModel(nn.Module):
             row["trainable"] += parameter.numel() if parameter.requires_grad else 0
         return list(rows.values())
 
+    def labels(self) -> dict[str, str]:
+        """Name of each trainable tensor -> the entry of ``train.lr_parts`` that would set its learning rate."""
+        named = (name for group in self.parameter_groups().values() for name, _ in group)
+        return {n: self.injected.labels.get(n.removeprefix("encoder."), "head") for n in named}
+
     def trainable_state(self) -> dict[str, Tensor]:
-        """Name -> tensor of everything that trains: all that a checkpoint needs beside the upstream."""
-        return {name: p.detach() for group in self.parameter_groups().values() for name, p in group}
+        """Name -> tensor of what trains and of what a method keeps: all that a checkpoint needs beside the upstream."""
+        state = {name: p.detach() for group in self.parameter_groups().values() for name, p in group}
+        for method in self.injected.methods:
+            state |= {f"encoder.{name}": t.detach() for name, t in method.kept(self.encoder).items()}
+        return state
 
     @torch.no_grad()
     def load_trainable_state(self, state: dict[str, Tensor]) -> None:
@@ -83,21 +91,65 @@ class SpeechModel(nn.Module):
         Raises:
             UserError: a key is missing or unknown, or a shape differs.
         """
-        own = {name: p for group in self.parameter_groups().values() for name, p in group}
+        own = self.trainable_state()
         for name in state:
             if name not in own:
                 raise UserError(
                     f"the checkpoint holds '{name}', which this model does not train{nearest(name, own)}"
                 )
-        for name, parameter in own.items():
+        for name, tensor in own.items():
             if name not in state:
                 raise UserError(f"the checkpoint lacks '{name}', which this model trains")
-            if state[name].shape != parameter.shape:
+            if state[name].shape != tensor.shape:
                 raise UserError(
                     f"'{name}' has shape {tuple(state[name].shape)} in the checkpoint, "
-                    f"{tuple(parameter.shape)} in this model"
+                    f"{tuple(tensor.shape)} in this model"
                 )
-            parameter.copy_(state[name])
+            tensor.copy_(state[name])
+
+    @torch.no_grad()
+    def start(self, wavs: Tensor, wav_lengths: Tensor) -> None:
+        """Methods whose initial values come from the data take them from this first batch, (B, N) and (B,)."""
+        for method in self.injected.methods:
+            if method.wants_first_batch:
+                method.start(self.encoder, wavs, wav_lengths)
+
+    @property
+    def wants_first_batch(self) -> bool:
+        """``start`` has something to do."""
+        return any(method.wants_first_batch for method in self.injected.methods)
+
+    def begin(self, total_steps: int) -> None:
+        """Training begins or resumes; it will have so many steps."""
+        for method in self.injected.methods:
+            method.begin(self.encoder, total_steps)
+
+    def penalty(self) -> Tensor | None:
+        """What the methods add to the loss of a batch, or None."""
+        terms = [method.penalty(self.encoder) for method in self.injected.methods]
+        terms = [term for term in terms if term is not None]
+        return sum(terms) if terms else None
+
+    def after_step(self, step: int) -> None:
+        """Optimiser step ``step`` (from 1) was taken; its gradients are still there."""
+        for method in self.injected.methods:
+            method.after_step(self.encoder, step)
+
+    def training_state(self) -> dict[str, Tensor]:
+        """What resuming needs besides ``trainable_state``."""
+        return {
+            f"{method.part}.{name}": tensor
+            for method in self.injected.methods
+            for name, tensor in method.training_state().items()
+        }
+
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        """The inverse of ``training_state``."""
+        for method in self.injected.methods:
+            own = f"{method.part}."
+            method.load_training_state(
+                {n.removeprefix(own): t for n, t in state.items() if n.startswith(own)}
+            )
 
     def merge(self) -> None:
         """Fold the methods into the pre-trained weights where possible, for decoding. In place and irreversible.

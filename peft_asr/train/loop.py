@@ -15,6 +15,7 @@ from peft_asr.train.finish import finish
 from peft_asr.train.journal import Journal
 from peft_asr.train.keeper import Keeper
 from peft_asr.train.logfile import LogFile
+from peft_asr.train.losses import to_device
 from peft_asr.train.masking import build_masker
 from peft_asr.train.monitor import GradientCheck, explain_collapse, explain_failure, parameter_table
 from peft_asr.train.optim import build_optimizer, learning_rates, named_parameters, set_learning_rates
@@ -70,6 +71,10 @@ def fit(
     progress = load_state(experiment.state, model, optimizer, parts.data)
     if progress is not None:
         logger.info("resumed at step %d, epoch %d, batch %d", progress.step, progress.epoch, progress.batch)
+    elif model.wants_first_batch:
+        first = to_device(next(iter(parts.train_loader.epoch(1))), device)
+        model.start(first.wavs, first.wav_lengths)
+    model.begin(total_steps)
     progress = progress or Progress()
     log.cut_back(progress.step, progress.validated_step)
     saved_step, wall_s, started = progress.step, progress.wall_s, time.monotonic()
@@ -151,6 +156,7 @@ def fit(
             progress.nonfinite_losses, progress.nonfinite_gradients = guard.losses, guard.gradients
             if moved:
                 progress.step += 1
+                model.after_step(progress.step)
                 progress.loss_sum += done.loss_sum
                 progress.loss_utterances += done.utterances
                 progress.add_time(time.monotonic() - began, done.seconds)

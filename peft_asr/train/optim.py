@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from peft_asr.config import TrainConfig
+from peft_asr.errors import UserError, nearest
 from peft_asr.train.schedule import lr_scale
 
 logger = logging.getLogger(__name__)
@@ -16,21 +17,38 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Adam or AdamW over ``model.parameter_groups()``, and over nothing else.
 
-    Every group carries ``name`` (head, method, backbone), ``peak_lr``, and ``names`` of its tensors. Weight
-    decay applies to matrices and kernels only: biases, norms and scale vectors are never decayed. The fused
-    kernel is used where there is one for the tensors' device and type.
+    Every group carries ``name`` (head, method, backbone, or a part in ``lr_parts``), ``peak_lr``, and ``names`` of its
+    tensors. Weight decay applies to matrices and kernels only: biases, norms and scale vectors are never decayed. The
+    fused kernel is used where there is one for the tensors' device and type.
 
     Raises:
+        UserError: ``lr_parts`` names what does not train.
         RuntimeError: the parameters that train and those in the optimiser are not the same.
     """
     peaks = {"head": config.lr_head, "method": config.lr_method, "backbone": config.lr_backbone}
+    labels = model.labels()
+    for part in config.lr_parts:
+        if part not in labels.values():
+            allowed = sorted(set(labels.values()))
+            raise UserError(
+                f"train.lr_parts names '{part}'{nearest(part, allowed)}, of which nothing trains; allowed: "
+                f"{', '.join(allowed)}"
+            )
     groups = []
     for name, members in model.parameter_groups().items():
-        peak = config.lr if peaks[name] is None else peaks[name]
-        for decay in (config.weight_decay, 0.0) if config.weight_decay else (0.0,):
-            chosen = [(n, p) for n, p in members if not config.weight_decay or (p.ndim >= 2) == (decay > 0)]
-            if chosen:
-                groups.append(_group(name, peak, decay, chosen))
+        usual = config.lr if peaks[name] is None else peaks[name]
+        # One learning rate for each part that asks for its own, one for the rest.
+        for part in [p for p in config.lr_parts if p in {labels[n] for n, _ in members}] + [None]:
+            inside = [
+                (n, p) for n, p in members if (labels[n] if labels[n] in config.lr_parts else None) == part
+            ]
+            title, peak = (name, usual) if part is None else (part, config.lr_parts[part])
+            for decay in (config.weight_decay, 0.0) if config.weight_decay else (0.0,):
+                chosen = [
+                    (n, p) for n, p in inside if not config.weight_decay or (p.ndim >= 2) == (decay > 0)
+                ]
+                if chosen:
+                    groups.append(_group(title, peak, decay, chosen))
     check_exactly_what_trains(model, groups)
     kind = OPTIMIZERS[config.optimizer]
     try:

@@ -1,6 +1,7 @@
 """The resumable state of a run: one safetensors file, no pickle, whole or absent at any moment.
 
 model.<name>                what trains
+method.<name>               what a method needs besides, to go on as if nothing had happened
 optimizer.<key>.<name>      the optimiser's moments and step counts of each of these tensors
 metadata["progress"]        Progress as JSON
 metadata["data"]            what the training data looked like, so that other data is noticed
@@ -34,6 +35,7 @@ def save_state(
         UserError: it cannot be written (disk full, no permission); the one before is untouched.
     """
     tensors = {f"model.{name}": value for name, value in model.trainable_state().items()}
+    tensors |= {f"method.{name}": value for name, value in model.training_state().items()}
     for name, parameter in named_parameters(optimizer):
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
@@ -78,12 +80,14 @@ def load_state(
             f"{path} was saved with other data, tokens or upstream ({'; '.join(changed)}); "
             "--overwrite true starts afresh"
         )
-    prefix = "model."
-    model.load_trainable_state(
-        {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    )
+    model.load_trainable_state(_under("model.", tensors))
+    model.load_training_state(_under("method.", tensors))
     _load_optimizer(optimizer, tensors, path)
     return progress
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path) -> None:

@@ -104,6 +104,8 @@ def gather(
             logits, lengths = model(batch.wavs, batch.wav_lengths, masker=masker)
         logits = logits.float()
         loss = task.loss(logits, lengths, batch)
+        if (penalty := model.penalty()) is not None:
+            loss = loss + penalty
         value, size = loss.item(), len(batch.utt_ids)
         done.seconds += batch.seconds
         if not math.isfinite(value):

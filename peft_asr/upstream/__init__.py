@@ -20,6 +20,7 @@ __all__ = [
     "named_geometry",
 ]
 
+HF_PREFIX = "hf:"  # hf:PATH or hf:ORGANISATION/MODEL is a Hugging Face model
 SHIPPED_DIR = Path(__file__).resolve().parents[2] / "upstreams"
 
 
@@ -33,11 +34,18 @@ def load_upstream(config: UpstreamConfig, seed: int = 0) -> Encoder:
     Raises:
         UserError: unknown name, no file and no network, unsafe or corrupt checkpoint.
     """
+    for key, allowed in (("padding", ("exact", "s3prl")), ("long_audio", ("refuse", "window"))):
+        if getattr(config, key) not in allowed:
+            raise UserError(
+                f"upstream.{key} takes '{allowed[0]}' or '{allowed[1]}', got '{getattr(config, key)}'"
+            )
+    if config.name.startswith(HF_PREFIX):
+        from peft_asr.upstream.hf import load_hf
+
+        return load_hf(config, seed)
     from peft_asr.upstream.fairseq import build_s3prl_model, encoder_from_s3prl, geometry_of
     from peft_asr.upstream.safe_load import read_checkpoint
 
-    if config.padding not in ("exact", "s3prl"):
-        raise UserError(f"upstream.padding takes 'exact' or 's3prl', got '{config.padding}'")
     path = find_checkpoint(config)
     state = read_checkpoint(path, config.trust_pickle)
     if not all(t.isfinite().all() for t in state["model_weight"].values() if isinstance(t, torch.Tensor)):
@@ -59,6 +67,10 @@ def named_geometry(name: str) -> Geometry:
     Raises:
         UserError: unknown name, with the nearest right one.
     """
+    if name.startswith(HF_PREFIX):
+        from peft_asr.upstream.hf import hf_geometry
+
+        return hf_geometry(name.removeprefix(HF_PREFIX))
     name = ALIASES.get(name, name)
     if name in SHIPPED:
         return SHIPPED[name]

@@ -19,6 +19,14 @@ class Geometry:
         pos_kernel_frames, pos_groups, pos_depth: positional convolution; depth 5 is data2vec's stack.
         normalize: waveforms are brought to zero mean and unit variance, each utterance for itself.
         dropout, attention_dropout, activation_dropout: used only where the backbone itself trains.
+        relative_buckets, relative_distance: T5-like relative position bias shared by all layers (WavLM); 0: none.
+        gated: each layer gates that bias by its input (WavLM's gated relative position bias).
+        k_bias: the key projection has a bias (Whisper's has none).
+        predictors: extra hidden states made from the last one (DistilHuBERT: 3).
+        window_samples: the model takes windows of exactly this length (Whisper 30 s, AST 10.24 s); 0: any length.
+        windowed: longer utterances are cut into such windows instead of refused.
+        masks_padding: attention hides frames beyond an utterance. False for windowed models, which were trained to
+            see them.
     """
 
     family: str
@@ -38,6 +46,14 @@ class Geometry:
     dropout: float = 0.1
     attention_dropout: float = 0.1
     activation_dropout: float = 0.0
+    relative_buckets: int = 0
+    relative_distance: int = 0
+    gated: bool = False
+    k_bias: bool = True
+    predictors: int = 0
+    window_samples: int = 0
+    windowed: bool = False
+    masks_padding: bool = True
 
     def num_frames(self, samples: int) -> int:
         """Frames that the convolutions give for so many samples (0 when the utterance is too short for one)."""

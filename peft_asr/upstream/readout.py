@@ -5,9 +5,16 @@ from torch import Tensor, nn
 
 
 class LastState(nn.Module):
-    """The last hidden state: every row of the SLT 2022 paper but `weighted_sum`."""
+    """The last hidden state: every row of the SLT 2022 paper but `weighted_sum`.
+
+    Every readout has ``dim``, the width of what it returns, and ``needs_all_states``.
+    """
 
     needs_all_states = False
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.dim = dim
 
     def forward(self, states: list[Tensor]) -> Tensor:
         """states: the last (B, T, D) tensor alone. Returns it."""
@@ -18,14 +25,15 @@ class WeightedSum(nn.Module):
     """softmax(w) over the L+1 hidden states, w starting at zero (SUPERB's featurizer).
 
     Args:
-        states: L+1.
+        states: L+1. dim: D.
         normalize: layer norm (no parameters) of each state first, as s3prl's option of that name.
     """
 
     needs_all_states = True
 
-    def __init__(self, states: int, normalize: bool = False):
+    def __init__(self, states: int, dim: int, normalize: bool = False):
         super().__init__()
+        self.dim = dim
         self.weights = nn.Parameter(torch.zeros(states))
         self.normalize = normalize
 

@@ -53,6 +53,26 @@ class FakeModel(nn.Module):
             "backbone": [],
         }
 
+    wants_first_batch = False
+
+    def labels(self):
+        return {n: name for name, members in self.parameter_groups().items() for n, _ in members}
+
+    def begin(self, total_steps):
+        self.total_steps = total_steps
+
+    def penalty(self):
+        return None
+
+    def after_step(self, step):
+        pass
+
+    def training_state(self):
+        return {}
+
+    def load_training_state(self, state):
+        assert not state
+
     def count_table(self):
         rows = [("upstream", self.upstream), ("adapter", nn.Sequential(self.down, self.up))]
         rows.append(("head", self.head))
