@@ -2,13 +2,14 @@
 
 import importlib
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from peft_asr.errors import UserError
 from peft_asr.files import atomic_path
-from peft_asr.report.rows import GROUP, Row
+from peft_asr.report.rows import GROUP, RANDOM_WEIGHTS, Row
 from peft_asr.report.tables import Group, group_rows
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -40,7 +41,10 @@ def plot_results(rows: Sequence[Row], path: str) -> None:
         )
     sets = list(dict.fromkeys(group["set"] for group in groups))
     names = _names(groups)
-    figure = _matplotlib("figure").Figure(figsize=(1.5 + 4.5 * len(sets), 4.2), layout="constrained")
+    columns = max(1, min(2 * len(sets) + 1, len(names)))
+    rows_of_legend = -(-len(names) // columns)
+    size = (max(7.0, 4.5 * len(sets)), 4.4 + 0.22 * rows_of_legend)
+    figure = _matplotlib("figure").Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(sets), sharex=True, sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, sets, strict=True):
         _draw_panel(panel, [group for group in groups if group["set"] == name], names)
@@ -50,8 +54,10 @@ def plot_results(rows: Sequence[Row], path: str) -> None:
     panels[0].set_xlim(min(sizes) / 2, max(sizes) * 2)
     panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel("WER (%)")
-    figure.legend(*_legend(panels, list(names.values())), loc="outside right upper")
-    figure.supxlabel(CAPTION, fontsize="small", color="0.35")
+    figure.legend(
+        *_legend(panels, list(names.values())), loc="outside lower center", ncols=columns, fontsize="small",
+        title=CAPTION, title_fontproperties={"size": "small"},
+    )  # fmt: skip
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)
 
@@ -93,15 +99,16 @@ def _identity(group: Group) -> tuple:
 
 def _names(groups: Sequence[Group]) -> dict[tuple, str]:
     """Identity -> the method's name, with what else is needed to tell it from the others."""
-    several_upstreams = len({group["upstream"] for group in groups}) > 1
+    several = len({group["upstream"].removesuffix(RANDOM_WEIGHTS) for group in groups}) > 1
+    usual = os.path.commonprefix([group["tag"] for group in groups])
     names = {}
     for group in groups:
-        parts = [
-            group["method"],
-            group["options"],
-            group["tag"],
-            group["upstream"] if several_upstreams else "",
-        ]
+        upstream, tag = group["upstream"], group["tag"].removeprefix(usual)
+        if upstream.endswith(RANDOM_WEIGHTS):
+            tag = tag.replace("upstream.random_init=true", "")  # said once is enough
+        if not several:
+            upstream = RANDOM_WEIGHTS.strip(" ()") if upstream.endswith(RANDOM_WEIGHTS) else ""
+        parts = (group["method"], group["options"], tag.strip("_"), upstream)
         names[_identity(group)] = ", ".join(part for part in parts if part)
     return names
 

@@ -14,6 +14,8 @@ from peft_asr.report.environment import environment_line
 
 Row = dict[str, Any]
 
+RANDOM_WEIGHTS = " (random weights)"
+
 # A row replaces an older one in which all of these are equal; all but the seed are what a mean is taken over.
 GROUP = ("task", "upstream", "method", "options", "tag", "set")
 KEY = (*GROUP, "seed")
@@ -46,7 +48,7 @@ def collect_rows(
                 f"{exp} has no {name}, so it is not a finished training; run stage 3, or check --exp"
             )
     config, summary = load_config([str(folder / "config.yaml")]), read_json(folder / "summary.json")
-    upstream = config.upstream.name + (" (random weights)" if config.upstream.random_init else "")
+    upstream = config.upstream.name + (RANDOM_WEIGHTS if config.upstream.random_init else "")
     common = {
         "date": datetime.date.today().isoformat(),
         "commit": commit,
