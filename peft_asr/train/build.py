@@ -20,6 +20,7 @@ def build_parts(config: Config) -> Parts:
     """
     tokenizer = Tokenizer.load(config.data.token_dir)
     model = tasks.build(config, tokenizer)
+    model.encoder.checkpointing = config.train.gradient_checkpointing
     task = tasks.get_task(config.task, tokenizer)
 
     options = config.data

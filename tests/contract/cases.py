@@ -60,6 +60,7 @@ class Case:
 
 
 CASES = [Case(spec, family, options) for spec, options in METHODS for family in FAMILIES]
+CASES_ONE_FAMILY = [case for case in CASES if case.family == "hubert"]
 
 
 def make_batch(samples: list[int], seed: int = 0) -> Batch:

@@ -9,6 +9,7 @@ from peft_asr import peft
 from peft_asr.config import PeftConfig
 from peft_asr.tasks import SpeechModel, get_task
 from peft_asr.upstream import load_upstream
+from peft_asr.upstream.encoder import AUDIO, CONV, FRONTEND
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.contract.cases import TOKENS, Case, make_batch
 from tests.tiny import random_wavs
@@ -23,16 +24,18 @@ def check_identity_at_start(case: Case, checkpoint: str) -> None:
         plain = load_upstream(case.config(checkpoint).upstream)
         states, _ = plain.hidden_states(wavs, lengths)
     if all(method.identity_at_start for method in model.injected.methods):
-        torch.testing.assert_close(ours, states[-1], atol=1e-6, rtol=0)
+        # Rewriting a weight as residual plus product (PiSSA) rounds.
+        rounds = any(method.changes_base for method in model.injected.methods)
+        torch.testing.assert_close(ours, states[-1], atol=2e-5 if rounds else 1e-6, rtol=0)
     else:
-        assert (ours - states[-1]).abs().max() > 1e-3, "stated as no identity at the start, but it is one"
+        same = ours.shape == states[-1].shape and (ours - states[-1]).abs().max() < 1e-5
+        assert not same, "stated as no identity at the start, but it is one"
 
 
 def check_gradients(case: Case, checkpoint: str) -> None:
     """2. By the second step every declared tensor had a finite non-zero gradient, and no other tensor ever has one."""
     model = case.build(checkpoint).train()
     declared = {name for name, _ in _trainable(model)}
-    excused = [pattern for method in model.injected.methods for pattern in method.without_gradient]
     reached = set()
     for _ in _steps(model, 2):
         for name, parameter in model.named_parameters():
@@ -42,7 +45,7 @@ def check_gradients(case: Case, checkpoint: str) -> None:
             assert parameter.grad.isfinite().all(), f"{name}: gradient not finite"
             if parameter.grad.abs().max() > 0:
                 reached.add(name)
-    silent = {n for n in declared - reached if not any(re.fullmatch(f"encoder.{p}", n) for p in excused)}
+    silent = {name for name in declared - reached if not _excused(model, name)}
     assert not silent, f"declared, but no gradient by the second step: {sorted(silent)}"
 
 
@@ -57,7 +60,10 @@ def check_pretrained_untouched(case: Case, checkpoint: str) -> None:
     for name, tensor in _tensors(model):
         if name in before:
             assert torch.equal(tensor, before[name]), f"{name} changed though it is frozen"
-    assert all(not torch.equal(p, start[name]) for name, p in _trainable(model) if "k.bias" not in name)
+    still = [
+        name for name, p in _trainable(model) if torch.equal(p, start[name]) and not _excused(model, name)
+    ]
+    assert not still, f"trains, but did not move: {still}"
 
 
 def check_count(case: Case, checkpoint: str) -> None:
@@ -85,7 +91,10 @@ def check_merge(case: Case, checkpoint: str) -> None:
         merged, _ = model(wavs, lengths)
     for i, n in enumerate(frames.tolist()):
         torch.testing.assert_close(merged[i, :n], expected[i, :n], atol=1e-4, rtol=0)
-    assert not any("lora" in name for name, _ in model.named_parameters())
+    if all(method.unmergeable() is None for method in model.injected.methods):
+        plain = load_upstream(case.config(checkpoint).upstream)
+        left = {n for n, _ in model.encoder.named_parameters()} ^ {n for n, _ in plain.named_parameters()}
+        assert not left, f"merged, yet not the upstream's own tensors: {left}"
 
 
 def check_boundary(case: Case, checkpoint: str) -> None:
@@ -106,14 +115,25 @@ def check_boundary(case: Case, checkpoint: str) -> None:
         pass
     for state, before in zip(below(), start, strict=True):
         assert torch.equal(state, before), "a state below the boundary changed"
-    lowest = [
-        -1 if name.startswith("encoder.position") else int(name.split(".")[2])
-        for name, _ in _trainable(model)
-        if name.startswith(("encoder.layers", "encoder.position"))
-    ]
-    assert max(encoder.boundary, -1) == min(lowest, default=layers), (
-        "the boundary is not where training begins"
+    lowest = min(
+        [_place(n, layers) for n, _ in _trainable(model) if n.startswith("encoder.")], default=layers
     )
+    assert encoder.boundary == lowest, "the boundary is not where training begins"
+
+
+def _place(name: str, layers: int) -> int:
+    """The boundary that a trained tensor demands."""
+    part, _, rest = name.removeprefix("encoder.").partition(".")
+    if part == "layers":
+        return int(rest.partition(".")[0])
+    low = {
+        "frontend": AUDIO,
+        "projection": CONV,
+        "sequence": FRONTEND,
+        "position": FRONTEND,
+        "relative": FRONTEND,
+    }
+    return low.get(part, layers if part == "readout" else layers - 1)
 
 
 def check_padding(case: Case, checkpoint: str, head=None) -> None:
@@ -137,8 +157,9 @@ def check_lengths(case: Case, checkpoint: str) -> None:
     with torch.no_grad():
         logits, frames = model(wavs, lengths)
         short, _ = model(wavs[:1, :1600], lengths[:1])
-    assert frames.tolist() == [4, 1749]
-    assert short.shape == (1, 4, len(TOKENS)) and logits[1].isfinite().all()
+    expected = [model.num_frames(n) for n in (1600, 560000)]
+    assert frames.tolist() == expected and expected[0] < expected[1]
+    assert short.shape == (1, expected[0], len(TOKENS)) and logits[1].isfinite().all()
 
 
 def check_modes(case: Case, checkpoint: str) -> None:
@@ -158,6 +179,11 @@ def _trainable(model: SpeechModel):
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
+def _excused(model: SpeechModel, name: str) -> bool:
+    patterns = [pattern for method in model.injected.methods for pattern in method.without_gradient]
+    return any(re.fullmatch(f"encoder.{pattern}", name) for pattern in patterns)
+
+
 def _tensors(model: SpeechModel):
     return [*model.named_parameters(), *model.named_buffers()]
 
@@ -165,13 +191,18 @@ def _tensors(model: SpeechModel):
 def _steps(model: SpeechModel, steps: int):
     """Plain training steps; yields after each backward pass, before the weights move."""
     task = get_task("asr", TOKENS)
+    if model.wants_first_batch:
+        model.start(*random_wavs([9000, 6000]))
+    model.begin(total_steps=100)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     for step in range(steps):
         batch = make_batch([9000, 6000, 4000], seed=step)
         torch.manual_seed(step)
         optimizer.zero_grad(set_to_none=True)
         loss = task.loss(*model(batch.wavs, batch.wav_lengths), batch)
+        loss = loss if model.penalty() is None else loss + model.penalty()
         assert math.isfinite(loss.item())
         loss.backward()
         yield step
         optimizer.step()
+        model.after_step(step + 1)
