@@ -1,6 +1,24 @@
 """The methods. One file each; importing this package registers all of them."""
 
-from peft_asr.peft import frozen, full, lora, weighted_sum  # noqa: F401  registration
+from peft_asr.peft import (  # noqa: F401  registration
+    adalora,
+    adapterbias,
+    bitfit,
+    bottleneck,
+    frozen,
+    full,
+    ia3,
+    l_adapter,
+    layernorm,
+    lora,
+    p_adapter,
+    prefix,
+    prompt,
+    top_n,
+    tuner,
+    vera,
+    weighted_sum,
+)
 from peft_asr.peft.inject import Injected, count, inject
 from peft_asr.peft.method import Method
 from peft_asr.peft.registry import METHODS, changed_options, expand, presets, register, resolve

@@ -1,122 +1,173 @@
 """``lora``: low-rank updates of the linear maps, by huggingface/peft's own tuner.
 
-Hu et al., 2021 (https://arxiv.org/abs/2106.09685); rsLoRA: Kalajdzievski, 2023; DoRA: Liu et al., 2024.
+Hu et al., 2021 (https://arxiv.org/abs/2106.09685); rsLoRA: Kalajdzievski, 2023; DoRA: Liu et al., 2024; PiSSA: Meng et
+al., 2024; OLoRA: Büyükakyüz, 2024.
 """
 
-import warnings
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor
 
-from peft_asr import compat  # noqa: F401  peft imports transformers, which imports torchaudio
-from peft_asr.errors import UserError, nearest
-from peft_asr.peft.method import LayersOption, Method, select_layers
+from peft_asr.errors import UserError
 from peft_asr.peft.registry import register
+from peft_asr.peft.wrapped import TargetsOption, Wrapped, check_above_zero, check_dropout, shape_of
 from peft_asr.upstream.encoder import Encoder
-from peft_asr.upstream.layer import LINEAR_MAPS
+
+INITS = ("default", "gaussian", "orthogonal", "pissa", "pissa_niter_N", "olora")
+# Inits that need what is not there when a method is injected.
+NEED_MORE = {
+    "eva": "activations of the training data",
+    "corda": "activations of the training data",
+    "lora_ga": "gradients on the training data",
+    "loftq": "a quantised upstream",
+    "mica": "one of the two factors to stay frozen",
+}
 
 
 @dataclass
-class LoraOptions(LayersOption):
-    """Options of ``lora``; the defaults are the SLT 2022 paper's (r = 8 on q and v)."""
+class LowRankOptions(TargetsOption):
+    """Options of every low-rank update; the defaults are the SLT 2022 paper's (r = 8 on q and v)."""
 
     rank: int = 8
     alpha: float = 16.0  # the update is scaled by alpha / rank (rsLoRA: alpha / sqrt(rank))
     dropout: float = 0.0
-    targets: list[str] = field(default_factory=lambda: ["q", "v"])  # any of q k v o fc1 fc2
     rslora: bool = False
+
+
+@dataclass
+class LoraOptions(LowRankOptions):
+    """Options of ``lora``."""
+
     dora: bool = False
+    init: str = "default"  # default | gaussian | orthogonal | pissa | pissa_niter_N | olora
 
 
-@register("lora")
-class Lora(Method):
-    """W x + (alpha / r) B A x, A (r, d_in) random, B (d_out, r) zero: 294,912 parameters on a base model."""
-
-    Options = LoraOptions
+class LowRank(Wrapped):
+    """W x + (alpha / r) B A x with A (r, d_in), B (d_out, r)."""
 
     def check(self, encoder: Encoder) -> None:
+        super().check(encoder)
         o = self.options
-        unknown = [t for t in o.targets if t not in LINEAR_MAPS]
-        if unknown or not o.targets or len(set(o.targets)) != len(o.targets):
-            bad = unknown[0] if unknown else o.targets
-            raise UserError(
-                f"{self.part}.targets takes distinct names of {', '.join(LINEAR_MAPS)}; got {bad!r}"
-                f"{nearest(str(bad), LINEAR_MAPS)}"
-            )
-        layer = encoder.layers[0]
-        widest = min(min(getattr(layer, t).weight.shape) for t in o.targets)
+        widest = min(min(shape_of(encoder, site)) for site in self.sites(encoder))
         if not 1 <= o.rank <= widest:
             raise UserError(
                 f"{self.part}.rank must lie between 1 and {widest} (the width of the map); got {o.rank}"
             )
-        if not 0.0 <= o.dropout < 1.0:
-            raise UserError(f"{self.part}.dropout must lie in [0, 1); got {o.dropout}")
-        if o.alpha <= 0:
-            raise UserError(f"{self.part}.alpha must be above 0; got {o.alpha}")
-        self._layers(encoder)
-
-    def sites(self, encoder: Encoder) -> set[str]:
-        return {f"layers.{i}.{target}" for i in self._layers(encoder) for target in self.options.targets}
+        check_dropout(f"{self.part}.dropout", o.dropout)
+        check_above_zero(f"{self.part}.alpha", o.alpha)
 
     def declare(self, encoder: Encoder) -> dict[str, tuple[int, ...]]:
         shapes, rank = {}, self.options.rank
-        for site in sorted(self.sites(encoder)):
-            wide_out, wide_in = encoder.get_submodule(site).weight.shape
+        for site in self._ordered(encoder):
+            wide_out, wide_in = shape_of(encoder, site)
             shapes[f"{site}.lora_A.{self.part}.weight"] = (rank, wide_in)
             shapes[f"{site}.lora_B.{self.part}.weight"] = (wide_out, rank)
-            if self.options.dora:
-                shapes[f"{site}.lora_magnitude_vector.{self.part}.weight"] = (wide_out,)
         return shapes
 
-    def boundary(self, encoder: Encoder) -> int:
-        return min(self._layers(encoder))
-
-    def inject(self, encoder: Encoder) -> None:
-        from peft import LoraConfig, inject_adapter_in_model
+    def tuner_config(self, sites: list[str], **more):
+        from peft import LoraConfig
 
         o = self.options
-        config = LoraConfig(
+        return LoraConfig(
             r=o.rank,
             lora_alpha=o.alpha,
             lora_dropout=o.dropout,
-            target_modules=sorted(self.sites(encoder)),
+            target_modules=sites,
             use_rslora=o.rslora,
-            use_dora=o.dora,
+            **more,
         )
-        with warnings.catch_warnings():
-            # peft warns of a second adapter, which is meant here; `_activate_what_is_there` settles it.
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-            inject_adapter_in_model(config, encoder, adapter_name=self.part)
-        _activate_what_is_there(encoder)
 
-    def live_modules(self, encoder: Encoder) -> list[nn.Module]:
-        return [encoder.get_submodule(site) for site in sorted(self.sites(encoder))]
 
-    def unmergeable(self) -> None:
-        """It dissolves into the maps that it updates."""
+@register("lora")
+class Lora(LowRank):
+    """A random, B zero (``init: default``): 294,912 parameters on a base model.
+
+    ``pissa`` and ``olora`` start from factors of W itself: B0 A0 is its principal part, or the first rows of its QR
+    decomposition. The papers then train B A beside the frozen W - s B0 A0. Here W stays as it is and the map is
+    W x + s (B A - B0 A0) x, which is the same function and the same training; the start is exactly the pre-trained
+    model, and A0 and B0 go into the checkpoint, since another machine may decompose W differently.
+    """
+
+    Options = LoraOptions
+
+    def check(self, encoder: Encoder) -> None:
+        super().check(encoder)
+        o = self.options
+        if o.init in NEED_MORE:
+            raise UserError(
+                f"{self.part}.init={o.init} needs {NEED_MORE[o.init]}, which this toolkit does not give it; "
+                f"allowed: {', '.join(INITS)}"
+            )
+        if o.init not in INITS[:-2] + INITS[-1:] and not re.fullmatch(r"pissa_niter_[1-9]\d*", o.init):
+            raise UserError(f"{self.part}.init takes {', '.join(INITS)} (N iterations); got '{o.init}'")
+        if o.init == "orthogonal" and o.rank % 2:
+            raise UserError(f"{self.part}.init=orthogonal needs an even {self.part}.rank; got {o.rank}")
+        if self._from_weights and o.dora:
+            raise UserError(
+                f"{self.part}.dora=true starts from the whole weight and goes with {self.part}.init="
+                f"{', '.join(INITS[:3])}; got {o.init}"
+            )
+
+    def declare(self, encoder: Encoder) -> dict[str, tuple[int, ...]]:
+        shapes = super().declare(encoder)
+        if self.options.dora:
+            for site in self._ordered(encoder):
+                shapes[f"{site}.lora_magnitude_vector.{self.part}.weight"] = shape_of(encoder, site)[:1]
+        return shapes
+
+    def tuner_config(self, sites: list[str]):
+        o = self.options
+        plain = o.init == "default" or self._from_weights
+        return super().tuner_config(sites, use_dora=o.dora, init_lora_weights=True if plain else o.init)
 
     @torch.no_grad()
-    def merge(self, encoder: Encoder) -> None:
-        """W += (alpha / r) B A (DoRA: its rescaled form); the wrapped linear maps take their places back."""
-        for site in sorted(self.sites(encoder)):
-            wrapped = encoder.get_submodule(site)
-            try:
-                wrapped.merge(safe_merge=True)
-            except ValueError as err:
-                raise UserError(
-                    f"cannot merge '{self.part}' into {site}: {err}; the training diverged"
-                ) from err
-            encoder.set_submodule(site, wrapped.get_base_layer())
+    def inject(self, encoder: Encoder) -> None:
+        super().inject(encoder)
+        if self._from_weights:
+            for wrapped in self._wrapped(encoder).values():
+                _start_from_weight(wrapped, self.part, self.options.init)
 
-    def _layers(self, encoder: Encoder) -> list[int]:
-        return select_layers(self.options.layers, len(encoder.layers), self.part)
+    def kept(self, encoder: Encoder) -> dict[str, Tensor]:
+        """A0 (r, d_in) and B0 (d_out, r) of every site, where the start comes from W."""
+        if not self._from_weights:
+            return {}
+        names = [f"{site}.start_{factor}" for site in self._wrapped(encoder) for factor in "AB"]
+        return {name: encoder.get_buffer(name) for name in names}
+
+    @property
+    def _from_weights(self) -> bool:
+        return self.options.init.startswith(("pissa", "olora"))
 
 
-def _activate_what_is_there(encoder: Encoder) -> None:
-    """peft makes the newest adapter the only active one, also on layers that do not have it: undo that per layer."""
-    from peft.tuners.lora import LoraLayer
+def _start_from_weight(wrapped, name: str, init: str) -> None:
+    """Let A and B of adapter ``name`` start from W, and remember that start."""
+    base, factors = wrapped.get_base_layer().weight, (wrapped.lora_A[name], wrapped.lora_B[name])
+    if not base.is_meta:
+        weight = base.detach().clone()
+        wrapped.olora_init(name) if init == "olora" else wrapped.pissa_init(name, init)
+        base.data = weight  # peft left W - s B0 A0 there
+        for factor in factors:
+            factor.weight.data = factor.weight.data.contiguous()
+    for letter, factor in zip("AB", factors, strict=True):
+        wrapped.register_buffer(f"start_{letter}", factor.weight.detach().clone())
+    wrapped.lora_variant[name] = _FromStart
 
-    for module in encoder.modules():
-        if isinstance(module, LoraLayer):
-            module.set_adapter(list(module.lora_A))
+
+class _FromStart:
+    """What peft asks of a variant of LoRA, for s (B A - B0 A0)."""
+
+    @staticmethod
+    def forward(module, *, active_adapter: str, x: Tensor, result: Tensor, **_) -> Tensor:
+        """x: (..., d_in); result: W x. Dropout acts on the trained part alone, as with a residual weight."""
+        down, up = module.lora_A[active_adapter], module.lora_B[active_adapter]
+        moved = up(down(module.lora_dropout[active_adapter](x)))
+        start = torch.nn.functional.linear(torch.nn.functional.linear(x, module.start_A), module.start_B)
+        return result + (moved - start) * module.scaling[active_adapter]
+
+    @staticmethod
+    def merge_safe(module, active_adapter: str, orig_weight: Tensor) -> Tensor:
+        """W + s (B A - B0 A0), a new tensor."""
+        start = module.start_B @ module.start_A * module.scaling[active_adapter]
+        return orig_weight + (module.get_delta_weight(active_adapter) - start)

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import importlib.metadata
+from operator import attrgetter
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -18,11 +19,17 @@ ENTRY_POINTS = "peft_asr.methods"  # group in which an installed package announc
 
 
 def register(name: str):
-    """Class decorator: ``@register("lora")`` makes the method known under that name."""
+    """Class decorator: ``@register("lora")`` makes the method known under that name.
+
+    Raises: UserError, where another class has that name.
+    """
 
     def add(cls: type[Method]) -> type[Method]:
-        if name in METHODS and METHODS[name].__qualname__ != cls.__qualname__:
-            raise ValueError(f"two methods are registered as '{name}': {METHODS[name]} and {cls}")
+        if name in METHODS and _path(METHODS[name]) != _path(cls):
+            raise UserError(
+                f"two methods are registered as '{name}': {_path(METHODS[name])} and {_path(cls)}; give the second "
+                'another name with @register("...")'
+            )
         METHODS[name] = cls
         cls.name = name
         return cls
@@ -85,7 +92,8 @@ def changed_options(config: PeftConfig) -> dict[str, dict]:
     try:
         bare = {m.part: dataclasses.asdict(m.options) for m in resolve(PeftConfig(config.spec))}
     except UserError:  # a spec that only its own options explain, as `expand` leaves it
-        bare = {}
+        named = {k: {"method": v["method"]} for k, v in config.options.items() if "method" in v}
+        bare = {m.part: dataclasses.asdict(m.options) for m in resolve(PeftConfig(config.spec, named))}
     changed = {}
     for method in methods:
         given, usual = dataclasses.asdict(method.options), bare.get(method.part, {})
@@ -126,7 +134,7 @@ def _lookup(word: str) -> list[tuple[str, str, dict]]:
     if word.startswith("peft:"):
         return [(word.replace(":", "_"), "peft", {"tuner": word.removeprefix("peft:")})]
     name = _find(word, "--peft")
-    return [(name.rpartition(":")[2], name, {})]
+    return [(name if ":" in word else word, name, {})]
 
 
 def _read_preset(path: Path, word: str) -> list[tuple[str, str, dict]]:
@@ -138,8 +146,10 @@ def _read_preset(path: Path, word: str) -> list[tuple[str, str, dict]]:
     if "spec" in keys and keys <= {"spec", "options"} and set(options) <= set(preset["spec"].split("+")):
         parts = []
         for part in preset["spec"].split("+"):
-            ((_, name, values),) = _lookup(options.get(part, {}).get("method", part))
-            parts.append((part, name, values | options.get(part, {})))
+            inner = _lookup(options.get(part, {}).get("method", part))
+            if len(inner) > 1:
+                raise UserError(f"{path}: '{part}' stands for several parts; name these instead")
+            parts.append((part, inner[0][1], inner[0][2] | options.get(part, {})))
         return parts
     raise UserError(
         f"{path}: a preset holds 'method' (one of {', '.join(METHODS)}) and 'options', or 'spec' (parts joined by '+') "
@@ -153,36 +163,37 @@ def _find(name: str, where: str) -> str:
         return name
     if ":" in name:
         return _import(name, where)
-    for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
-        METHODS[name] = _checked(point.load(), point.value)
-        METHODS[name].name = name
-        return name
-    known = sorted({*METHODS, *presets()})
+    announced = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    if name in announced.names:
+        return _import(announced[name].value, where, name)
+    known = sorted({*METHODS, *presets(), *announced.names})
     raise UserError(
         f"unknown method '{name}'{nearest(name, known)}; allowed for {where}: {', '.join(known)}, peft:TUNER, "
         "or package.module:Class"
     )
 
 
-def _import(path: str, where: str) -> str:
+def _import(path: str, where: str, name: str = "") -> str:
+    """Register the class at ``package.module:Class``, unless it did so itself; ``name`` or that of the class."""
     module, _, attribute = path.partition(":")
+    if not all(word.isidentifier() for word in f"{module}.{attribute}".split(".")):
+        raise UserError(f"{where} takes package.module:Class for a method from outside; got '{path}'")
     try:
-        cls = getattr(importlib.import_module(module), attribute)
+        cls = attrgetter(attribute)(importlib.import_module(module))
     except (ImportError, AttributeError) as err:
-        raise UserError(f"{where} {path}: cannot import it: {err}") from err
-    _checked(cls, path)
-    if not cls.__dict__.get("name"):
-        register(attribute.lower())(cls)
+        raise UserError(
+            f"{where} {path}: cannot import it: {err}; the folder that holds it must be on PYTHONPATH"
+        ) from err
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise UserError(f"{path} is no method: it must be a subclass of peft_asr.peft.Method")
+    register(cls.__dict__.get("name") or name or cls.__name__.lower())(cls)
     return cls.name
 
 
-def _checked(cls, path: str) -> type[Method]:
-    if not (isinstance(cls, type) and issubclass(cls, Method)):
-        raise UserError(f"{path} is no method: it must be a subclass of peft_asr.peft.Method")
-    return cls
+def _path(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _address(method: Method) -> str:
     """By what another process finds the method."""
-    cls = type(method)
-    return method.name if cls.__module__.startswith("peft_asr.") else f"{cls.__module__}:{cls.__qualname__}"
+    return method.name if type(method).__module__.startswith("peft_asr.") else _path(type(method))
