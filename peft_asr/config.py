@@ -19,7 +19,7 @@ from peft_asr.files import write_text
 class UpstreamConfig:
     """Which pre-trained model, and how a padded batch runs through it."""
 
-    name: str = "hubert_base"  # a name of s3prl's hub, or mini_hubert
+    name: str = "hubert_base"  # a name that peft-asr upstreams lists, hf:DIRECTORY or hf:ORG/NAME
     ckpt: str | None = None  # a local checkpoint in s3prl's converted format; None: the hub's file for `name`
     trust_pickle: bool = False  # allow a checkpoint that needs full unpickling (it can run code)
     long_audio: str = "refuse"  # refuse | window: beyond a fixed window (Whisper 30 s, AST 10.24 s)

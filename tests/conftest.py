@@ -3,13 +3,21 @@
 import pytest
 
 from tests.tiny import FAMILIES, write_tiny_checkpoint
+from tests.tiny_hf import HF_FAMILIES, write_tiny_hf
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoints(tmp_path_factory) -> dict[str, str]:
-    """family -> path of a tiny random checkpoint."""
+def tiny_hf(tmp_path_factory) -> dict[str, str]:
+    """family -> directory of a tiny random Hugging Face model."""
+    folder = tmp_path_factory.mktemp("tiny_hf")
+    return {family: write_tiny_hf(folder / family, family) for family in HF_FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoints(tmp_path_factory, tiny_hf) -> dict[str, str]:
+    """family -> path of a tiny random checkpoint, or of such a directory."""
     folder = tmp_path_factory.mktemp("tiny")
-    return {family: write_tiny_checkpoint(folder / f"{family}.pt", family) for family in FAMILIES}
+    return tiny_hf | {family: write_tiny_checkpoint(folder / f"{family}.pt", family) for family in FAMILIES}
 
 
 @pytest.fixture

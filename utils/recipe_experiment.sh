@@ -32,7 +32,7 @@ shortened() {
 # Method, seed -> exp, exp_seed, model_args, train_fingerprint, reproduce.
 use_experiment() {
     exp_seed=$2
-    exp=${exp_dir}/$(shortened "${task}_${upstream}_$(sanitised "$1")${name_parts}")
+    exp=${exp_dir}/$(shortened "${task}_$(sanitised "${upstream}")_$(sanitised "$1")${name_parts}")
     [ -z "${tag}" ] || exp+=_$(sanitised "${tag}")
     [ "${exp_seed}" = 0 ] || exp+=_seed${exp_seed}  # last: results are averaged over names that differ in it only
     local sets

@@ -2,16 +2,19 @@
 
 import argparse
 import importlib
+import keyword
 import logging
 import sys
 
 from peft_asr import __version__
 from peft_asr.errors import UserError, nearest
 
-# name -> one line of help. The module is peft_asr.bin.<name with _>, imported only when its command runs, because
-# torch alone takes a second to import. It defines add_arguments(parser) and run(args) -> exit status or None.
+# name -> one line of help. The module is peft_asr.bin.<name with _> (import_ for `import`, which is a word of
+# Python's), imported only when its command runs, because torch alone takes a second to import. It defines
+# add_arguments(parser) and run(args) -> exit status or None.
 COMMANDS = {
     "doctor": "print versions, device and missing optional parts",
+    "upstreams": "list the upstreams that have a name: size, licence, where they come from, which methods fit",
     "count": "count trainable parameters of a method on an upstream, without weights",
     "validate-data-dir": "check a Kaldi data directory",
     "fix-data-dir": "sort a Kaldi data directory and keep the utterances that every file has",
@@ -23,6 +26,9 @@ COMMANDS = {
     "results": "stage 5: put a run into the recipe's RESULTS.md",
     "transcribe": "print the text of audio files with a trained adapter",
     "info": "say what a trained adapter is",
+    "merge": "put a trained method into its upstream's weights",
+    "export": "write a trained experiment for transformers or huggingface/peft",
+    "import": "make an experiment of a LoRA adapter of huggingface/peft",
 }
 
 
@@ -47,7 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
         stream=sys.stderr,
     )
-    module = importlib.import_module(f"peft_asr.bin.{name.replace('-', '_')}")
+    file = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
+    module = importlib.import_module(f"peft_asr.bin.{file}")
     parser = argparse.ArgumentParser(
         prog=f"peft-asr {name}",
         description=module.__doc__,

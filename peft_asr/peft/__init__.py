@@ -14,6 +14,7 @@ from peft_asr.peft import (  # noqa: F401  registration
     p_adapter,
     prefix,
     prompt,
+    qlora,
     top_n,
     tuner,
     vera,

@@ -40,7 +40,7 @@ class AdapterBias(Method):
         return min(self._layers(encoder))
 
     def inject(self, encoder: Encoder) -> None:
-        device = next(encoder.parameters()).device
+        device = encoder.device
         for i in self._layers(encoder):
             encoder.layers[i].sites[SITE] = Shift(encoder.dim).to(device)
 

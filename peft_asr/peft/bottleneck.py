@@ -120,7 +120,7 @@ class Bottleneck(Method):
         return 0 if self.options.train_layernorm == "all" else min(self._layers(encoder))
 
     def inject(self, encoder: Encoder) -> None:
-        o, device = self.options, next(encoder.parameters()).device
+        o, device = self.options, encoder.device
         for i in self._layers(encoder):
             for site in o.sites:
                 adapter = BottleneckAdapter(

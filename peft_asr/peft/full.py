@@ -43,7 +43,9 @@ class Full(Method):
         }
 
     def boundary(self, encoder: Encoder) -> int:
-        return CONV if self.options.freeze_frontend else AUDIO
+        # A filterbank has nothing to train.
+        trains = next(encoder.frontend.parameters(), None) is not None and not self.options.freeze_frontend
+        return AUDIO if trains else CONV
 
     def inject(self, encoder: Encoder) -> None:
         """The parameters are there already."""

@@ -74,11 +74,12 @@ def inject(encoder: Encoder, methods: list[Method]) -> Injected:
 def check_sites(encoder: Encoder, methods: list[Method]) -> None:
     """Raise UserError when a method does not fit the encoder or shares a site with another."""
     taken: dict[str, str] = {}
+    declared: dict[str, str] = {}
     for method in methods:
         if method.needs_transformer and not len(encoder.layers):
             raise UserError(
-                f"--peft {method.part} needs a transformer, and {encoder.geometry.family} is none; allowed with it: "
-                "frozen, weighted_sum, full, bitfit"
+                f"--peft {method.part} needs a transformer's layers, and {encoder.geometry.family} "
+                f"{encoder.geometry.no_layers}; allowed with it: frozen, weighted_sum, full, bitfit"
             )
         method.check(encoder)
         for site in sorted(method.sites(encoder)):
@@ -88,6 +89,13 @@ def check_sites(encoder: Encoder, methods: list[Method]) -> None:
                     "methods joined by '+' need different sites"
                 )
             taken[site] = method.part
+        for name in method.declare(encoder):
+            if name in declared:
+                raise UserError(
+                    f"'{declared[name]}' and '{method.part}' both train {name}; "
+                    "methods joined by '+' need parameters of their own"
+                )
+            declared[name] = method.part
 
 
 def count(encoder: Encoder, methods: list[Method]) -> dict[str, int]:

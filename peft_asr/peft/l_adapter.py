@@ -57,7 +57,7 @@ class LAdapter(Method):
         return len(encoder.layers)
 
     def inject(self, encoder: Encoder) -> None:
-        device = next(encoder.parameters()).device
+        device = encoder.device
         encoder.readout = LayerAdapters(self._layers(encoder), encoder.dim, self.options.size).to(device)
 
     def unmergeable(self) -> str:

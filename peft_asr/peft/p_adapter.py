@@ -97,4 +97,4 @@ class PAdapter(Method):
         return FRONTEND
 
     def inject(self, encoder: Encoder) -> None:
-        encoder.sequence = PseudoFeatures(self.options, encoder.dim).to(next(encoder.parameters()).device)
+        encoder.sequence = PseudoFeatures(self.options, encoder.dim).to(encoder.device)

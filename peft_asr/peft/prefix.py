@@ -80,7 +80,7 @@ class PrefixTuning(Method):
         return min(self._layers(encoder))
 
     def inject(self, encoder: Encoder) -> None:
-        device = next(encoder.parameters()).device
+        device = encoder.device
         for i in self._layers(encoder):
             encoder.layers[i].sites["attn_prefix"] = Prefix(self.options.length, encoder.dim).to(device)
 

@@ -49,6 +49,5 @@ def _stage(name: str, layers: int) -> int:
     part, _, rest = name.partition(".")
     if part == "layers":
         return int(rest.partition(".")[0])
-    if part in ("final_norm", "predictors"):  # these share the last layer's stage
-        return layers - 1
-    return {"projection": CONV, "position": FRONTEND, "relative": FRONTEND}.get(part, AUDIO)
+    stages = {"projection": CONV, "position": FRONTEND, "relative": FRONTEND, "final_norm": layers - 1}
+    return stages.get(part, AUDIO)

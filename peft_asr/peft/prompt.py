@@ -63,7 +63,7 @@ class Prompts(Method):
         return min(self._layers(encoder))
 
     def inject(self, encoder: Encoder) -> None:
-        device = next(encoder.parameters()).device
+        device = encoder.device
         for i in self._layers(encoder):
             encoder.layers[i].sites["prompt"] = Prompt(self.options.tokens, encoder.dim).to(device)
 

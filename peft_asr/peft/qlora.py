@@ -6,7 +6,7 @@ Dettmers et al., 2023 (https://arxiv.org/abs/2305.14314); the number format and 
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from peft_asr.errors import UserError
 from peft_asr.peft.lora import LowRank, LowRankOptions
@@ -67,10 +67,9 @@ def map_bytes(encoder: Encoder) -> tuple[int, int]:
         module = encoder.get_submodule(site)
         linear = getattr(module, "base_layer", module)
         plain += 4 * linear.in_features * linear.out_features
-        parts = [linear.weight]
-        if getattr(linear.weight, "quant_state", None) is not None:
-            parts += linear.weight.quant_state.as_dict(packed=True).values()
-        held += sum(part.numel() * part.element_size() for part in parts)
+        state = getattr(linear.weight, "quant_state", None)
+        parts = [linear.weight, *(state.as_dict().values() if state is not None else ())]
+        held += sum(part.numel() * part.element_size() for part in parts if isinstance(part, Tensor))
     return held, plain
 
 

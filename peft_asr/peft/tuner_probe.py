@@ -89,7 +89,7 @@ def fixed_tensors(wrapped: nn.Module, name: str) -> Iterator[tuple[str, Tensor]]
 @functools.cache
 def _probe(tuner: str, values_json: str) -> Findings:
     values = json.loads(values_json)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
         try:
             width = _smallest_width(tuner, values)
             return _try(tuner, values, width)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from peft_asr.errors import UserError
 from peft_asr.peft.method import Method
 from peft_asr.peft.registry import register
 from peft_asr.upstream.encoder import Encoder
@@ -23,6 +24,14 @@ class WeightedSumMethod(Method):
     needs_transformer = False
     identity_at_start = False  # the average of all states is not the last one
 
+    def check(self, encoder: Encoder) -> None:
+        widths = list(dict.fromkeys(encoder.state_widths))
+        if len(widths) > 1:
+            raise UserError(
+                f"--peft {self.part} averages hidden states of one width, and the hidden states of "
+                f"{encoder.geometry.family} are {' and '.join(map(str, widths))} wide; use frozen or full"
+            )
+
     def sites(self, encoder: Encoder) -> set[str]:
         return {"readout"}
 
@@ -33,8 +42,8 @@ class WeightedSumMethod(Method):
         return len(encoder.layers)
 
     def inject(self, encoder: Encoder) -> None:
-        device = next(encoder.parameters()).device
-        encoder.readout = WeightedSum(encoder.num_states, encoder.dim, self.options.normalize).to(device)
+        readout = WeightedSum(encoder.num_states, encoder.dim, self.options.normalize)
+        encoder.readout = readout.to(encoder.device)
 
     def unmergeable(self) -> str:
         """The head sees the average."""

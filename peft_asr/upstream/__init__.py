@@ -8,7 +8,9 @@ import torch
 from peft_asr.config import UpstreamConfig
 from peft_asr.errors import UserError, nearest
 from peft_asr.upstream.encoder import Encoder
-from peft_asr.upstream.geometry import ALIASES, HUB, SHIPPED, Geometry
+from peft_asr.upstream.geometry import Geometry
+from peft_asr.upstream.hub import MAPPED, MAPPED_ALIASES, SHIPPED, HubEntry
+from peft_asr.upstream.hub_opaque import OPAQUE, OPAQUE_ALIASES
 
 __all__ = [
     "Encoder",
@@ -16,9 +18,13 @@ __all__ = [
     "find_checkpoint",
     "fingerprint",
     "known_names",
+    "load_skeleton",
     "load_upstream",
     "named_geometry",
 ]
+
+HUB: dict[str, HubEntry] = {**MAPPED, **OPAQUE}
+ALIASES = {**MAPPED_ALIASES, **OPAQUE_ALIASES}
 
 HF_PREFIX = "hf:"  # hf:PATH or hf:ORGANISATION/MODEL is a Hugging Face model
 SHIPPED_DIR = Path(__file__).resolve().parents[2] / "upstreams"
@@ -43,17 +49,30 @@ def load_upstream(config: UpstreamConfig, seed: int = 0) -> Encoder:
         from peft_asr.upstream.hf import load_hf
 
         return load_hf(config, seed)
-    from peft_asr.upstream.fairseq import build_s3prl_model, encoder_from_s3prl, geometry_of
-    from peft_asr.upstream.safe_load import read_checkpoint
+    from peft_asr.upstream.opaque import load_opaque, opaque_name
 
-    path = find_checkpoint(config)
-    state = read_checkpoint(path, config.trust_pickle)
-    if not all(t.isfinite().all() for t in state["model_weight"].values() if isinstance(t, torch.Tensor)):
-        raise UserError(f"{path} holds weights that are NaN or infinite; fetch or convert it again")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model, task = build_s3prl_model(state, where=str(path), load_weights=not config.random_init)
-    return encoder_from_s3prl(model, geometry_of(model, task), config.padding)
+    if name := opaque_name(config):
+        return load_opaque(name, config)
+    from peft_asr.upstream.checkpoint import load_checkpoint
+
+    return load_checkpoint(find_checkpoint(config), config, seed)
+
+
+def load_skeleton(config: UpstreamConfig) -> Encoder:
+    """The encoder without weights (meta device), for counting. Models without uniform layers are loaded as they are.
+
+    Raises:
+        UserError: as ``load_upstream``; a model whose shape only its checkpoint tells is not on this machine.
+    """
+    from peft_asr.upstream.checkpoint import checkpoint_geometry
+    from peft_asr.upstream.opaque import load_opaque, opaque_name
+    from peft_asr.upstream.skeleton import build_skeleton
+
+    if name := opaque_name(config):
+        return load_opaque(name, config, download=False)
+    if config.ckpt and not config.name.startswith(HF_PREFIX):
+        return build_skeleton(checkpoint_geometry(config))
+    return build_skeleton(named_geometry(config.name))
 
 
 def known_names() -> list[str]:
@@ -65,20 +84,32 @@ def named_geometry(name: str) -> Geometry:
     """The geometry of a named upstream, without its weights.
 
     Raises:
-        UserError: unknown name, with the nearest right one.
+        UserError: unknown name, with the nearest right one; a name whose shape only its checkpoint tells.
     """
     if name.startswith(HF_PREFIX):
         from peft_asr.upstream.hf import hf_geometry
 
         return hf_geometry(name.removeprefix(HF_PREFIX))
+    name = hub_name(name)
+    geometry = (SHIPPED.get(name) or HUB[name]).geometry
+    if geometry is None:
+        raise UserError(f"the shape of the upstream '{name}' is known only from its checkpoint")
+    return geometry
+
+
+def hub_name(name: str) -> str:
+    """The full name that a name of the hub, or an alias, stands for.
+
+    Raises:
+        UserError: unknown name, with the nearest right one.
+    """
     name = ALIASES.get(name, name)
-    if name in SHIPPED:
-        return SHIPPED[name]
-    if name in HUB:
-        return HUB[name].geometry
+    if name in SHIPPED or name in HUB:
+        return name
+    usual = ", ".join(sorted([*SHIPPED, *MAPPED]))
     raise UserError(
-        f"unknown upstream '{name}'{nearest(name, known_names())}; allowed for --upstream: {', '.join(known_names())}; "
-        "or any name with --upstream_ckpt FILE"
+        f"unknown upstream '{name}'{nearest(name, known_names())}; allowed for --upstream: {usual}, more that "
+        "'peft-asr upstreams' lists, or any name with --upstream_ckpt FILE"
     )
 
 
@@ -91,8 +122,7 @@ def find_checkpoint(config: UpstreamConfig) -> Path:
     """
     if config.ckpt:
         return Path(config.ckpt)
-    name = ALIASES.get(config.name, config.name)
-    named_geometry(name)
+    name = hub_name(config.name)
     if name in SHIPPED:
         path = SHIPPED_DIR / name / f"{name}.pt"
         if not path.is_file():
@@ -100,21 +130,27 @@ def find_checkpoint(config: UpstreamConfig) -> Path:
                 f"the shipped upstream {name} is missing: expected {path}; restore it from the repository"
             )
         return path
+    url = HUB[name].url
+    path = cached_path(url)
+    if path.is_file():
+        return path
     from s3prl.util import download
 
-    from peft_asr import compat  # noqa: F401  s3prl imports torchaudio
-
-    url = HUB[name].url
-    path = Path(download._urls_to_filepaths(url, download=False))
-    if not path.is_file():
-        try:
-            download._urls_to_filepaths(url)
-        except Exception as err:  # urllib, requests and sockets raise many unrelated types
-            raise UserError(
-                f"cannot download the upstream {name} ({type(err).__name__}): fetch {url} on a machine with a network "
-                f"and put it at {path}, or pass it with --upstream_ckpt FILE"
-            ) from err
+    try:
+        download._urls_to_filepaths(url)
+    except Exception as err:  # urllib, requests and sockets raise many unrelated types
+        raise UserError(
+            f"cannot download the upstream {name} ({type(err).__name__}): fetch {url} on a machine with a network "
+            f"and put it at {path}, or pass it with --upstream_ckpt FILE"
+        ) from err
     return path
+
+
+def cached_path(url: str) -> Path:
+    """Where s3prl keeps the file of a URL once it has fetched it."""
+    from s3prl.util import download
+
+    return Path(download._urls_to_filepaths(url, download=False))
 
 
 def fingerprint(encoder: Encoder) -> str:
@@ -123,7 +159,9 @@ def fingerprint(encoder: Encoder) -> str:
     Call it before a method is injected.
     """
     digest = hashlib.sha256()
-    tensors = {**encoder.state_dict(), "mask_emb": encoder.mask_emb}
+    tensors = encoder.state_dict()
+    if encoder.mask_emb is not None:
+        tensors["mask_emb"] = encoder.mask_emb
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())

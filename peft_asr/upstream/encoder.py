@@ -1,5 +1,6 @@
 """The uniform encoder: any transformer upstream as frontend, positional stage and a list of layers."""
 
+import itertools
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -47,7 +48,8 @@ class Encoder(nn.Module):
         mask_emb: (D,) the learned vector for masked frames, or None.
         frame_lengths: (samples (B,), geometry, frontend's output (B, T, C)) -> frames (B,).
         relative: (T, device) -> (heads, T, T) relative position bias shared by all layers, or None.
-        predictors: modules on the last state, each of whose outputs is one more hidden state (DistilHuBERT).
+        predictors: modules on the last state, each of whose outputs is one more hidden state (DistilHuBERT). The head
+            sees them in weighted sums only: "the last state" is that of the last layer.
 
     Attributes:
         sequence: a module (x (B, T, D), frames (B,)) -> (x' (B, T + m, D), frames', front), whose m extra vectors
@@ -100,6 +102,17 @@ class Encoder(nn.Module):
     def num_states(self) -> int:
         """How many hidden states there are: L + 1 for most models."""
         return len(self.layers) + 1 + len(self.predictors or ())
+
+    @property
+    def state_widths(self) -> list[int]:
+        """Width of each hidden state: D for every model with uniform layers."""
+        return [self.dim] * self.num_states
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are; the CPU for one that has none (fbank)."""
+        tensors = itertools.chain(self.parameters(), self.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     def train(self, mode: bool = True) -> "Encoder":
         """Training mode reaches the modules that train; frozen parts stay in eval mode."""
@@ -158,7 +171,9 @@ class Encoder(nn.Module):
         """The windows of each utterance in one row again; all but an utterance's last are full, so frames are too."""
         if not self.geometry.window_samples:
             return states, frames
-        return [s.reshape(batch, -1, s.shape[-1]) for s in states], frames.view(batch, -1).sum(dim=1)
+        frames = frames.view(batch, -1).sum(dim=1)
+        longest = int(frames.max())  # silence after it is of no use to a head
+        return [s.reshape(batch, -1, s.shape[-1])[:, :longest] for s in states], frames
 
     def _states(
         self, wavs: Tensor, lengths: Tensor, masker: Masker | None, keep_all: bool
@@ -182,14 +197,14 @@ class Encoder(nn.Module):
             if self.sequence is not None:
                 x, inside, front = self.sequence(x, frames)
             padding = _padding(inside, x.shape[1]) if self.geometry.masks_padding else None
-            x = self.position(x, padding)
+            projected, x = x, self.position(x, padding)
             bias = None if self.relative is None else self.relative(x.shape[1], x.device)
         prompts, states = 0, []
 
         def state(x: Tensor) -> Tensor:  # the frames alone, without prompts and extra vectors
             return x[:, prompts + front : prompts + front + total] if prompts or self.sequence else x
 
-        states.append(state(x))
+        states.append(state(projected if self.geometry.first_is_projection else x))
         for index, layer in enumerate(self.layers):
             if masker is not None and self.boundary == index > 0:
                 x = masker(x, frames, None)

@@ -1,45 +1,59 @@
 """HuBERT, wav2vec 2.0, XLS-R and data2vec: s3prl builds and loads the model, its modules become our encoder."""
 
-import functools
 import logging
 import warnings
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from peft_asr import compat  # noqa: F401  s3prl imports torchaudio
-from peft_asr.config import UpstreamConfig
 from peft_asr.errors import UserError
 from peft_asr.upstream.encoder import Encoder
 from peft_asr.upstream.frontend import ConvFrontend
 from peft_asr.upstream.geometry import Geometry
-from peft_asr.upstream.layer import EncoderLayer
-from peft_asr.upstream.position import PositionalStage, reparametrize_weight_norm
-from peft_asr.upstream.safe_load import parse_conv_layers, read_checkpoint
+from peft_asr.upstream.safe_load import load_strictly, parse_conv_layers, plain_conv_layers, require_dicts
+from peft_asr.upstream.transformer import (
+    check_activation,
+    frames_by_convolution,
+    frames_by_hubert_mask,
+    transformer_parts,
+)
 
-ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "tanh": torch.tanh}
+_KEYS = ("task_cfg", "model_cfg", "model_weight")
 
 
-def family_of(state: dict) -> str:
+def recognises(state: dict) -> bool:
+    """The file is in s3prl's converted format."""
+    return any(key in state for key in _KEYS)
+
+
+def build(state: dict, where: str, load_weights: bool = True) -> tuple[nn.Module, Geometry]:
+    """s3prl's own model of a checkpoint (``read_checkpoint``), loaded strictly, and its geometry.
+
+    Args:
+        load_weights: False leaves s3prl's random initialisation.
+
+    Raises:
+        UserError: not s3prl's converted format; a ``conv_feature_layers`` that is no list of integers; the weights do
+            not fit the configuration; the architecture is no plain transformer.
+    """
+    require_dicts(state, _KEYS, where, "s3prl's converted format")
+    options = plain_conv_layers(state["model_cfg"], "conv_feature_layers", where)
+    model, task = _build_model({**state, "model_cfg": options}, where)
+    if load_weights:
+        weights = {key: tensor for key, tensor in state["model_weight"].items() if key != "_ema"}
+        load_strictly(model, weights, where)
+    return model, _geometry_of(model, task)
+
+
+def _family_of(state: dict) -> str:
     """The family of a checkpoint in s3prl's converted format, told by what only it holds."""
     if "dictionaries_symbols" in state:
         return "hubert"
     return "data2vec" if "_ema" in state["model_weight"] else "wav2vec2"
 
 
-def build_s3prl_model(state: dict, where: str, load_weights: bool = True) -> tuple[nn.Module, nn.Module]:
-    """s3prl's own model of a checkpoint (``read_checkpoint``), loaded strictly.
-
-    Args:
-        load_weights: False leaves s3prl's random initialisation.
-
-    Returns:
-        The model and its task configuration (sample rate, ``normalize``).
-
-    Raises:
-        UserError: the weights do not fit the configuration, or the architecture is no plain transformer.
-    """
+def _build_model(state: dict, where: str) -> tuple[nn.Module, nn.Module]:
+    """The model with s3prl's random initialisation, and its task configuration (``normalize``)."""
     from s3prl.upstream.data2vec.data2vec_model import Data2VecAudioConfig, Data2VecAudioModel
     from s3prl.upstream.hubert.hubert_model import HubertConfig, HubertModel, HubertPretrainingConfig
     from s3prl.upstream.utils import merge_with_parent
@@ -47,16 +61,15 @@ def build_s3prl_model(state: dict, where: str, load_weights: bool = True) -> tup
 
     # Its models log their whole configuration, a screenful, at INFO.
     logging.getLogger("s3prl").setLevel(logging.WARNING)
-    family = family_of(state)
+    family = _family_of(state)
     config_class = {"hubert": HubertConfig, "wav2vec2": Wav2Vec2Config, "data2vec": Data2VecAudioConfig}[
         family
     ]
-    weights = dict(state["model_weight"])
     try:
         config = merge_with_parent(config_class, state["model_cfg"])
         _check_plain_transformer(config, where)
         with warnings.catch_warnings():
-            # s3prl builds legacy weight norm, which torch deprecates; `encoder_from_s3prl` replaces it.
+            # s3prl builds legacy weight norm, which torch deprecates; `to_encoder` replaces it.
             warnings.simplefilter("ignore", FutureWarning)
             if family == "hubert":
                 task = merge_with_parent(HubertPretrainingConfig, state["task_cfg"])
@@ -66,17 +79,8 @@ def build_s3prl_model(state: dict, where: str, load_weights: bool = True) -> tup
                 model = Wav2Vec2Model(config) if family == "wav2vec2" else Data2VecAudioModel(config)
         if family == "data2vec":
             model.remove_pretraining_modules()
-            weights.pop("_ema", None)
     except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as err:
         raise UserError(f"{where}: its configuration does not describe a {family} model: {err}") from err
-    if load_weights:
-        try:
-            model.load_state_dict(weights)
-        except (RuntimeError, TypeError, AttributeError) as err:
-            detail = " ".join(str(err).split())[:300]
-            raise UserError(
-                f"{where}: the weights do not fit the model that its configuration describes: {detail}"
-            ) from err
     model.model_cfg = config
     return model, task
 
@@ -86,17 +90,15 @@ def _check_plain_transformer(config, where: str) -> None:
     parse_conv_layers(config.conv_feature_layers, where)
     if str(config.layer_type) != "transformer":
         raise UserError(
-            f"{where}: {config.layer_type} layers do not fit the uniform encoder, which is a transformer's"
+            f"{where}: {config.layer_type} layers do not fit the uniform encoder, which is a transformer's; "
+            "--upstream wav2vec2_conformer_relpos runs such a file through s3prl's own forward"
         )
-    if str(config.activation_fn) not in ACTIVATIONS:
-        raise UserError(
-            f"{where}: activation '{config.activation_fn}' is not known; allowed: {', '.join(ACTIVATIONS)}"
-        )
+    check_activation(str(config.activation_fn), where)
     if getattr(config, "quantize_input", False) or getattr(config, "crop_seq_to_multiple", 1) != 1:
         raise UserError(f"{where}: models with quantized input or cropped sequences are not supported")
 
 
-def geometry_of(model: nn.Module, task) -> Geometry:
+def _geometry_of(model: nn.Module, task) -> Geometry:
     """The geometry that an s3prl model of this family has."""
     cfg = model.model_cfg
     return Geometry(
@@ -120,66 +122,20 @@ def geometry_of(model: nn.Module, task) -> Geometry:
     )
 
 
-def checkpoint_geometry(config: UpstreamConfig) -> Geometry:
-    """The geometry of the checkpoint file that ``config.ckpt`` names.
-
-    Raises:
-        UserError: as ``read_checkpoint`` and ``build_s3prl_model``.
-    """
-    state = read_checkpoint(config.ckpt, config.trust_pickle)
-    return geometry_of(*build_s3prl_model(state, config.ckpt, load_weights=False))
-
-
-def encoder_from_s3prl(model: nn.Module, geometry: Geometry, padding: str = "exact") -> Encoder:
+def to_encoder(model: nn.Module, geometry: Geometry, padding: str = "exact") -> Encoder:
     """Re-express an s3prl model; its modules are held, so parameters are shared with it bit for bit.
 
     Args:
         padding: ``exact`` (an utterance of a batch gives what it gives alone) or ``s3prl``.
     """
     exact = padding == "exact"
-    body = model.encoder
-    if hasattr(body.pos_conv[0], "weight_g"):
-        body.pos_conv[0] = reparametrize_weight_norm(body.pos_conv[0])
-    layers = [
-        EncoderLayer(
-            q=layer.self_attn.q_proj,
-            k=layer.self_attn.k_proj,
-            v=layer.self_attn.v_proj,
-            o=layer.self_attn.out_proj,
-            fc1=layer.fc1,
-            fc2=layer.fc2,
-            attn_norm=layer.self_attn_layer_norm,
-            ffn_norm=layer.final_layer_norm,
-            heads=geometry.heads,
-            activation=ACTIVATIONS[geometry.activation],
-            pre_ln=geometry.pre_ln,
-            dropout=geometry.dropout,
-            attention_dropout=geometry.attention_dropout,
-            activation_dropout=geometry.activation_dropout,
-        )
-        for layer in body.layers
-    ]
-    lengths = frames_by_convolution if exact or geometry.family != "hubert" else frames_by_hubert_mask
     return Encoder(
         geometry=geometry,
         frontend=ConvFrontend(model.feature_extractor.conv_layers, geometry, exact),
         projection=nn.Sequential(model.layer_norm, model.post_extract_proj or nn.Identity()),
-        position=PositionalStage(
-            body.pos_conv, None if geometry.pre_ln else body.layer_norm, exact, dropout=geometry.dropout
-        ),
-        layers=nn.ModuleList(layers),
-        final_norm=body.layer_norm if geometry.pre_ln else None,
         mask_emb=model.mask_emb.detach(),
-        frame_lengths=lengths,
+        frame_lengths=frames_by_convolution
+        if exact or geometry.family != "hubert"
+        else frames_by_hubert_mask,
+        **transformer_parts(model.encoder, geometry, exact),
     )
-
-
-def frames_by_convolution(samples: Tensor, geometry: Geometry, features: Tensor) -> Tensor:
-    """(B,) samples to (B,) frames, by the kernel and stride of each convolution."""
-    return functools.reduce(lambda n, layer: (n - layer[1]) // layer[2] + 1, geometry.conv, samples)
-
-
-def frames_by_hubert_mask(samples: Tensor, geometry: Geometry, features: Tensor) -> Tensor:
-    """(B,) frames as s3prl's HuBERT masks them: the padded waveform cut into T equal chunks, partly real ones kept."""
-    chunk = int(samples.max()) // features.shape[1]
-    return ((samples + chunk - 1) // chunk).clamp(max=features.shape[1])

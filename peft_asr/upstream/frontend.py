@@ -30,14 +30,8 @@ class ConvFrontend(nn.Module):
         Raises:
             UserError: an utterance is too short for one frame.
         """
-        shortest = int(lengths.min())
-        if shortest < self.geometry.min_samples:
-            raise UserError(
-                f"an utterance of {shortest} samples is too short for this upstream, which needs "
-                f"{self.geometry.min_samples}; leave it out in stage 2 (dump-audio --min_s)"
-            )
+        padded = check_lengths(lengths, self.geometry) < wavs.shape[1]
         x = wavs.unsqueeze(1)
-        padded = shortest < wavs.shape[1]
         for index, block in enumerate(self.conv_layers):
             if index == 0 and self.geometry.group_norm and self.exact and padded:
                 x = self._first_block(block, x, lengths)
@@ -54,6 +48,21 @@ class ConvFrontend(nn.Module):
         # Group norm sees one utterance at a time, exactly as if it were alone.
         x = torch.cat([F.pad(norm(x[i : i + 1, :, :n]), (0, total - n)) for i, n in enumerate(frames)])
         return activation(x)
+
+
+def check_lengths(lengths: Tensor, geometry: Geometry) -> int:
+    """The shortest of (B,) lengths in samples.
+
+    Raises:
+        UserError: it is too short for one frame.
+    """
+    shortest = int(lengths.min())
+    if shortest < geometry.min_samples:
+        raise UserError(
+            f"an utterance of {shortest} samples is too short for this upstream, which needs "
+            f"{geometry.min_samples}; leave it out in stage 2 (dump-audio --min_s)"
+        )
+    return shortest
 
 
 def normalize_waveforms(wavs: Tensor, lengths: Tensor) -> Tensor:

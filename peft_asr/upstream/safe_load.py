@@ -1,10 +1,12 @@
 """Reading a checkpoint file without running anything that is in it.
 
 Two things in such a file could run code: the pickle itself, and s3prl's ``eval`` of the string
-``conv_feature_layers``. The pickle is read with ``weights_only``; the string may hold only integers, tuples, lists,
-``+`` and ``*``, and is replaced by the plain list that it means before any model is built.
+``conv_feature_layers``. The pickle is read with ``weights_only``, which builds nothing but tensors, plain
+values and ``argparse.Namespace`` (s3prl's training runs save their arguments so); the string may hold only
+integers, tuples, lists, ``+`` and ``*``, and is replaced by the plain list that it means before any model is built.
 """
 
+import argparse
 import ast
 import pickle
 import re
@@ -17,18 +19,17 @@ from peft_asr.errors import UserError
 
 
 def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
-    """Read a checkpoint in s3prl's converted format.
+    """Read a checkpoint of any family.
 
     Args:
         path: the file.
         trust_pickle: unpickle fully, which can run code of the file's author.
 
     Returns:
-        The dict in the file, tensors on the CPU, ``model_cfg["conv_feature_layers"]`` rewritten.
+        The dict in the file, tensors on the CPU.
 
     Raises:
-        UserError: missing, unreadable or corrupt file; a pickle that needs more than tensors and plain values; not
-            s3prl's format; a ``conv_feature_layers`` that is no list of integers.
+        UserError: missing, unreadable or corrupt file; a pickle that needs more than tensors and plain values.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,7 +37,7 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
             f"no upstream checkpoint at {path} (--upstream_ckpt takes a file in s3prl's converted format)"
         )
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore")  # torch comments on the age of a pickle before it refuses it
             state = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except pickle.UnpicklingError as err:
@@ -53,17 +54,37 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
         raise UserError(
             f"{path} is not a readable checkpoint (cut off or corrupt?): {_first_sentence(err)}"
         ) from err
-    missing = [
-        key
-        for key in ("task_cfg", "model_cfg", "model_weight")
-        if not isinstance(state, dict) or not isinstance(state.get(key), dict)
-    ]
-    if missing:
-        raise UserError(f"{path} is not in s3prl's converted format: it has no dict {', '.join(missing)}")
-    layers = parse_conv_layers(state["model_cfg"].get("conv_feature_layers"), where=str(path))
-    if layers is not None:
-        state["model_cfg"] = {**state["model_cfg"], "conv_feature_layers": repr(layers)}
+    if not isinstance(state, dict):
+        raise UserError(f"{path} holds a {type(state).__name__}, not the dict that a checkpoint is")
     return state
+
+
+def require_dicts(state: dict, keys: tuple[str, ...], where: str, form: str) -> None:
+    """Raise UserError unless ``state`` has a dict under each of these keys; ``form`` says whose format that is."""
+    missing = [key for key in keys if not isinstance(state.get(key), dict)]
+    if missing:
+        raise UserError(f"{where} is not in {form}: it has no dict {', '.join(missing)}")
+
+
+def plain_conv_layers(options: dict, key: str, where: str) -> dict:
+    """``options`` with the list of convolutions under ``key`` (if any) as the plain list that it means.
+
+    Raises:
+        UserError: as ``parse_conv_layers``.
+    """
+    layers = parse_conv_layers(options.get(key), where)
+    return options if layers is None else {**options, key: repr(layers)}
+
+
+def load_strictly(model: torch.nn.Module, weights: dict, where: str) -> None:
+    """``load_state_dict`` whose complaints are a UserError."""
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as err:
+        detail = " ".join(str(err).split())[:300]
+        raise UserError(
+            f"{where}: the weights do not fit the model that its configuration describes: {detail}"
+        ) from err
 
 
 def parse_conv_layers(text: str | None, where: str) -> list[tuple[int, int, int]] | None:

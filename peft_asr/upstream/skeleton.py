@@ -14,38 +14,66 @@ def build_skeleton(geometry: Geometry) -> Encoder:
     s3prl's own classes do not build on the meta device, so the modules are made here; a test holds the names and
     shapes against the real ones.
     """
-    from peft_asr.upstream.fairseq import encoder_from_s3prl  # imports s3prl, which takes seconds
+    if getattr(geometry, "model_type", ""):  # transformers' models carry their own configuration
+        from peft_asr.upstream.hf.skeleton import build_hf_skeleton
 
+        return build_hf_skeleton(geometry)
+    from peft_asr.upstream.checkpoint import family_module  # imports torchaudio, which takes a second
+
+    module = family_module(geometry.family)
     with torch.device("meta"):
-        return encoder_from_s3prl(_Blank(geometry), geometry)
+        return module.to_encoder(blank_model(geometry), geometry)
+
+
+def blank_model(geometry: Geometry) -> nn.Module:
+    """The modules that ``to_encoder`` of a family picks up, under the names it knows, on the current device."""
+    return _Blank(geometry)
 
 
 class _Blank(nn.Module):
-    """The modules of an s3prl model that ``encoder_from_s3prl`` picks up, under the names it knows."""
-
     def __init__(self, g: Geometry):
         super().__init__()
         width = g.conv[-1][0]
-        self.feature_extractor = nn.Module()
-        self.feature_extractor.conv_layers = nn.ModuleList(_conv_blocks(g))
-        self.layer_norm = nn.LayerNorm(width)
-        self.post_extract_proj = nn.Linear(width, g.dim) if width != g.dim or g.family == "data2vec" else None
-        self.mask_emb = nn.Parameter(torch.empty(g.dim))
+        if g.family == "decoar2":
+            self.post_extract_proj = nn.Linear(width, g.dim)
+        else:
+            self.feature_extractor = nn.Module()
+            self.feature_extractor.conv_layers = nn.ModuleList(_conv_blocks(g))
+            needed = width != g.dim or g.family == "data2vec"
+            self.post_extract_proj = nn.Linear(width, g.dim) if needed else None
+        if g.family not in ("decoar2", "distilhubert"):
+            self.layer_norm = nn.LayerNorm(width)
+            self.mask_emb = nn.Parameter(torch.empty(g.dim))
+        if g.predictors:
+            self.output_layer = _heads(g)
         self.encoder = nn.Module()
         self.encoder.pos_conv = _pos_conv(g)
         self.encoder.layer_norm = nn.LayerNorm(g.dim)
-        self.encoder.layers = nn.ModuleList(_Layer(g) for _ in range(g.layers))
+        self.encoder.layers = nn.ModuleList(_Layer(g, first=i == 0) for i in range(g.layers))
 
 
 class _Layer(nn.Module):
-    def __init__(self, g: Geometry):
+    def __init__(self, g: Geometry, first: bool):
         super().__init__()
         self.self_attn = nn.Module()
         for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
             setattr(self.self_attn, name, nn.Linear(g.dim, g.dim))
+        if g.relative_buckets and first:
+            self.self_attn.relative_attention_bias = nn.Embedding(g.relative_buckets, g.heads)
+        if g.gated:
+            self.self_attn.grep_linear = nn.Linear(g.dim // g.heads, 8)
+            self.self_attn.grep_a = nn.Parameter(torch.empty(1, g.heads, 1, 1))
         self.self_attn_layer_norm = nn.LayerNorm(g.dim)
         self.fc1, self.fc2 = nn.Linear(g.dim, g.ffn), nn.Linear(g.ffn, g.dim)
         self.final_layer_norm = nn.LayerNorm(g.dim)
+
+
+def _heads(g: Geometry) -> nn.Sequential:
+    """DistilHuBERT's prediction heads, side by side."""
+    outer = nn.Module()
+    outer.weight = nn.Parameter(torch.empty(g.predictors, g.dim, g.dim))
+    outer.bias = nn.Parameter(torch.empty(1, 1, g.predictors, g.dim))
+    return nn.Sequential(nn.Linear(g.dim, g.dim * g.predictors), nn.GELU(), outer)
 
 
 def _conv_blocks(g: Geometry):
@@ -62,13 +90,21 @@ def _conv_blocks(g: Geometry):
 
 def _pos_conv(g: Geometry) -> nn.Sequential:
     if g.pos_depth == 1:
+        trim = _TrimLast() if g.pos_kernel_frames % 2 == 0 else nn.Identity()
         conv = nn.Conv1d(
             g.dim, g.dim, g.pos_kernel_frames, padding=g.pos_kernel_frames // 2, groups=g.pos_groups
         )
-        return nn.Sequential(parametrizations.weight_norm(conv, dim=2), nn.Identity(), nn.GELU())
+        return nn.Sequential(parametrizations.weight_norm(conv, dim=2), trim, nn.GELU())
     kernel = max(3, g.pos_kernel_frames // g.pos_depth)
     blocks = [
         nn.Sequential(nn.Conv1d(g.dim, g.dim, kernel, padding=kernel // 2, groups=g.pos_groups), nn.GELU())
         for _ in range(g.pos_depth)
     ]
     return nn.Sequential(*blocks)
+
+
+class _TrimLast(nn.Module):
+    """An even kernel gives one frame too many."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[..., :-1]

@@ -2,21 +2,20 @@
 
 import pytest
 
-from peft_asr.config import PeftConfig
 from peft_asr.errors import UserError
 from peft_asr.peft import METHODS as REGISTRY
-from peft_asr.peft import presets, resolve
+from peft_asr.peft import resolve
 from tests.contract import checks
-from tests.contract.cases import CASES, HEADS, METHODS, Case
-from tests.tiny import FAMILIES, random_wavs
+from tests.contract.cases import CASES, CASES_ONE_FAMILY, HEADS, NO_ROOM, Case
+from tests.tiny import random_wavs
 
 over_all = pytest.mark.parametrize("case", CASES, ids=str)
 
 
-def test_every_method_and_preset_is_under_contract():
-    covered = {method.name for spec, _ in METHODS for method in resolve(PeftConfig(spec))}
+def test_every_method_is_under_contract():
+    methods = (method for case in CASES for method in resolve(case.config("").peft))
+    covered = {method.name for method in methods}
     assert {name for name, cls in REGISTRY.items() if cls.__module__.startswith("peft_asr.")} <= covered
-    assert set(presets()) <= {part for spec, _ in METHODS for part in spec.split("+")}
 
 
 @over_all
@@ -55,7 +54,7 @@ def test_padding(case, tiny_checkpoints):
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["hubert", "hf_whisper"])
 def test_padding_with_each_head(head, family, tiny_checkpoints):
     checks.check_padding(Case("lora", family), tiny_checkpoints[family], head)
 
@@ -65,9 +64,15 @@ def test_modes(case, tiny_checkpoints):
     checks.check_modes(case, tiny_checkpoints[case.family])
 
 
-@pytest.mark.parametrize("case", [Case(spec, "hubert", options) for spec, options in METHODS], ids=str)
+@pytest.mark.parametrize("case", CASES_ONE_FAMILY, ids=str)
 def test_short_and_long(case, tiny_checkpoints):
     checks.check_lengths(case, tiny_checkpoints["hubert"])
+
+
+@pytest.mark.parametrize("family", NO_ROOM)
+def test_no_room_for_vectors_before_fixed_positions(family, tiny_checkpoints):
+    with pytest.raises(UserError, match="p_adapter lengthens the sequence .* fixed number of positions"):
+        Case("p_adapter", family).build(tiny_checkpoints[family])
 
 
 def test_merging_twice_is_an_error(tiny_checkpoint):

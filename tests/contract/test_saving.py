@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from peft_asr.errors import UserError
 from peft_asr.tasks.adapter import load_adapter, save_adapter
-from tests.contract.cases import METHODS, TOKENS, Case, make_batch
+from tests.contract.cases import CASES_ONE_FAMILY, FAMILIES, TOKENS, Case, make_batch
 from tests.contract.checks import _steps
-from tests.tiny import FAMILIES, random_wavs, write_tiny_checkpoint
+from tests.tiny import random_wavs, write_tiny_checkpoint
 
 PROGRAM = """
 import sys, torch
@@ -25,9 +25,7 @@ with torch.no_grad():
 """
 
 # Every method on one family, and one method on every family.
-CASES = [Case(s, "hubert", o) for s, o in METHODS] + [
-    Case("lora+weighted_sum", family) for family in FAMILIES
-]
+SAVED = [*CASES_ONE_FAMILY, *(Case("lora+weighted_sum", family) for family in FAMILIES)]
 
 
 def trained(case: Case, checkpoint: str, folder) -> tuple:
@@ -42,14 +40,14 @@ def trained(case: Case, checkpoint: str, folder) -> tuple:
 def test_a_fresh_process_gives_the_same_logits(tiny_checkpoints, tmp_path):
     wavs, lengths = random_wavs([9000, 5000])
     expected = {}
-    for index, case in enumerate(CASES):
+    for index, case in enumerate(SAVED):
         model, folder = trained(case, tiny_checkpoints[case.family], tmp_path / f"{index}")
         with torch.no_grad():
             expected[str(folder)] = model(wavs, lengths)[0]
     out = tmp_path / "logits.pt"
     subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, str(out), *expected], check=True)
     loaded = torch.load(out, weights_only=True)
-    for case, (folder, logits) in zip(CASES, expected.items(), strict=True):
+    for case, (folder, logits) in zip(SAVED, expected.items(), strict=True):
         assert torch.equal(loaded[folder], logits), str(case)
 
 

@@ -38,7 +38,7 @@ def test_everything_else_is_refused(text):
 
 
 def edit(source: str, target, change) -> str:
-    state = torch.load(source, weights_only=True)
+    state = read_checkpoint(source)
     change(state)
     torch.save(state, target)
     return str(target)
@@ -48,12 +48,23 @@ def load(path: str, **options):
     return load_upstream(UpstreamConfig(name="tiny", ckpt=path, **options))
 
 
-def test_code_in_the_configuration_does_not_run(tiny_checkpoint, tmp_path):
+def conv_layers_of(family: str, state: dict) -> tuple[dict, str]:
+    """Where a family keeps the string that s3prl evaluates."""
+    if family == "distilhubert":
+        return state["Config"]["distiller"], "extractor_conv_feature_layers"
+    return state["cfg" if family == "wavlm" else "model_cfg"], "conv_feature_layers"
+
+
+@pytest.mark.parametrize("family", ["hubert", "wavlm", "distilhubert"])
+def test_code_in_the_configuration_does_not_run(family, tiny_checkpoints, tmp_path):
     trace = tmp_path / "ran"
     code = f"[(16,10,5)] if __import__('os').system('touch {trace}') else [(16,10,5)]"
-    path = edit(
-        tiny_checkpoint, tmp_path / "evil.pt", lambda s: s["model_cfg"].update(conv_feature_layers=code)
-    )
+
+    def change(state):
+        options, key = conv_layers_of(family, state)
+        options[key] = code
+
+    path = edit(tiny_checkpoints[family], tmp_path / "evil.pt", change)
     with pytest.raises(UserError, match="may hold only integers"):
         load(path)
     assert not trace.exists()
@@ -97,8 +108,11 @@ def test_missing_cut_and_foreign_files(tiny_checkpoint, tmp_path):
         with pytest.raises(UserError, match=f"{name} is not a readable checkpoint [(]cut off"):
             read_checkpoint(tmp_path / name)
     torch.save({"weights": torch.zeros(1)}, tmp_path / "foreign.pt")
-    with pytest.raises(UserError, match="has no dict task_cfg, model_cfg, model_weight"):
-        read_checkpoint(tmp_path / "foreign.pt")
+    with pytest.raises(UserError, match="no checkpoint that is recognised by what it holds [(]weights[)]"):
+        load(tmp_path / "foreign.pt")
+    torch.save(torch.zeros(1), tmp_path / "tensor.pt")
+    with pytest.raises(UserError, match="holds a Tensor, not the dict"):
+        load(tmp_path / "tensor.pt")
 
 
 def test_weights_are_loaded_strictly(tiny_checkpoint, tmp_path):
@@ -107,6 +121,45 @@ def test_weights_are_loaded_strictly(tiny_checkpoint, tmp_path):
     )
     with pytest.raises(UserError, match="do not fit .*fc1.bias"):
         load(gone)
+
+
+@pytest.mark.parametrize(
+    ("family", "part", "key"),
+    [
+        ("wavlm", "model", "encoder.layers.0.self_attn.relative_attention_bias.weight"),
+        ("distilhubert", "Distiller", "output_layer.2.bias"),
+        ("decoar2", "model", "encoder.layers.1.fc1.bias"),
+    ],
+)
+def test_every_family_wants_all_its_weights(family, part, key, tiny_checkpoints, tmp_path):
+    gone = edit(tiny_checkpoints[family], tmp_path / "a.pt", lambda s: s[part].pop(key))
+    with pytest.raises(UserError, match=key):
+        load(gone)
+
+
+def test_a_file_of_anything_is_no_decoar2(tmp_path):
+    """s3prl would load it silently and leave random weights."""
+    torch.save({"model": {"a": torch.zeros(3, 3)}}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match="is no DeCoAR 2.0 model: it lacks post_extract_proj.weight"):
+        load(str(tmp_path / "a.pt"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("attention_type", "sparse", "attention_type 'sparse' is not supported, only 'original'"),
+        ("final_dim", 16, "final_dim 16 is not supported, only 32"),
+        ("encoder_layers", "two", "does not describe a DistilHuBERT model"),
+    ],
+)
+def test_variants_of_distilhubert(option, value, message, tiny_checkpoints, tmp_path):
+    path = edit(
+        tiny_checkpoints["distilhubert"],
+        tmp_path / "a.pt",
+        lambda s: s["Config"]["distiller"].update({option: value}),
+    )
+    with pytest.raises(UserError, match=message):
+        load(path)
 
 
 def test_conformers_are_named_as_such(tiny_checkpoints, tmp_path):

@@ -1,13 +1,24 @@
 """Names, geometries, identity, the option that forgets the weights."""
 
+import inspect
+import sys
+
 import pytest
 import torch
 
 from peft_asr.config import PeftConfig, UpstreamConfig
 from peft_asr.errors import UserError
 from peft_asr.peft import count, resolve
-from peft_asr.upstream import find_checkpoint, fingerprint, known_names, load_upstream, named_geometry
-from peft_asr.upstream.geometry import ALIASES, HUB
+from peft_asr.upstream import (
+    ALIASES,
+    HUB,
+    find_checkpoint,
+    fingerprint,
+    known_names,
+    load_upstream,
+    named_geometry,
+)
+from peft_asr.upstream.hub import MAPPED, SHIPPED
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.tiny import random_wavs, write_tiny_checkpoint
 
@@ -38,7 +49,8 @@ def test_published_counts_on_base(spec, options, expected):
         ("hubert_base", "HUBERT_BASE"), ("hubert_large_ll60k", "HUBERT_LARGE"), ("wav2vec2_base_960", "WAV2VEC2_BASE"),
         ("wav2vec2_large_960", "WAV2VEC2_LARGE"), ("wav2vec2_large_ll60k", "WAV2VEC2_LARGE_LV60K"),
         ("xlsr_53", "WAV2VEC2_XLSR53"), ("xls_r_300m", "WAV2VEC2_XLSR_300M"), ("xls_r_1b", "WAV2VEC2_XLSR_1B"),
-        ("xls_r_2b", "WAV2VEC2_XLSR_2B"),
+        ("xls_r_2b", "WAV2VEC2_XLSR_2B"), ("wavlm_base", "WAVLM_BASE"), ("wavlm_base_plus", "WAVLM_BASE_PLUS"),
+        ("wavlm_large", "WAVLM_LARGE"),
     ],
 )  # fmt: skip
 def test_geometries_agree_with_torchaudios(name, bundle):
@@ -53,12 +65,66 @@ def test_geometries_agree_with_torchaudios(name, bundle):
     assert g.group_norm == (p["extractor_mode"] == "group_norm") and g.conv_bias == p["extractor_conv_bias"]
     assert g.pre_ln == p["encoder_layer_norm_first"] and g.normalize == theirs._normalize_waveform
     assert (g.pos_kernel_frames, g.pos_groups) == (p["encoder_pos_conv_kernel"], p["encoder_pos_conv_groups"])
+    if "wavlm" in name:
+        assert (g.relative_buckets, g.relative_distance) == (
+            p["encoder_num_buckets"],
+            p["encoder_max_distance"],
+        )
 
 
-def test_every_name_is_one_of_s3prls_hub():
+# What s3prl's hub exports besides upstreams, and upstreams that give no hidden states or need a config file.
+NOT_UPSTREAMS = {
+    "Path", "FileLock", "load_and_convert_fairseq_ckpt", "customized_upstream", "timit_posteriorgram", "stft_mag",
+    "mos_wav2vec2", "mos_tera", "mos_apc",
+}  # fmt: skip
+
+
+def test_every_upstream_of_s3prls_hub_has_a_name_here():
     import s3prl.hub
 
-    assert all(hasattr(s3prl.hub, name) for name in [*HUB, *ALIASES])
+    assert all(hasattr(s3prl.hub, name) for name in HUB)
+    assert set(s3prl.hub.options(only_registered_ckpt=True)) - NOT_UPSTREAMS <= {*HUB, *ALIASES}
+    assert all(target in HUB for target in ALIASES.values())
+
+
+def test_urls_and_aliases_are_those_of_s3prls_hub(monkeypatch):
+    """Each hub function asks for the URL that we have under its name."""
+    import s3prl.hub
+
+    asked = []
+
+    def record(*urls, **kwargs):
+        asked.extend(urls)
+        raise KeyboardInterrupt  # which no hub function catches
+
+    for name in [*HUB, *ALIASES]:
+        entry = HUB[ALIASES.get(name, name)]
+        function = getattr(s3prl.hub, name, None)
+        if entry.url is None or function is None:
+            continue
+        module = inspect.getmodule(function)
+        for owner in (module, sys.modules["s3prl.util.download"], sys.modules["s3prl.upstream.apc.hubconf"]):
+            if hasattr(owner, "_urls_to_filepaths"):
+                monkeypatch.setattr(owner, "_urls_to_filepaths", record)
+        asked.clear()
+        with pytest.raises(KeyboardInterrupt):
+            function()
+        assert asked == [entry.url], name
+
+
+def test_stored_sizes_are_those_of_the_skeletons():
+    sizes = {entry.geometry: entry.parameters for entry in [*MAPPED.values(), *SHIPPED.values()]}
+    assert {g: sum(p.numel() for p in build_skeleton(g).parameters()) for g in sizes} == sizes
+
+
+def test_wavlm_has_more_biases_than_hubert():
+    """Those of the gates: 12 x 8 besides the layers' 12 x 8,448."""
+
+    def biases(name: str) -> int:
+        layers = build_skeleton(named_geometry(name)).layers
+        return sum(p.numel() for key, p in layers.named_parameters() if key.endswith("bias"))
+
+    assert (biases("hubert_base"), biases("wavlm_base")) == (101_376, 101_472)
 
 
 def test_lengths_of_the_base_frontend():
