@@ -25,6 +25,7 @@ CORE = [
     "editdistance>=0.8,<1",
     "omegaconf>=2.3,<3",
     "safetensors>=0.8,<1",
+    "huggingface_hub>=2.4,<3",
     "tensorboard>=2.20,<3",
     "tqdm>=4.67,<5",
     "numpy>=2.0,<3",
@@ -34,7 +35,7 @@ EXTRAS = {
     "quant": ["bitsandbytes>=0.50"],
     "plots": ["matplotlib>=3.9"],
     "pretrain": ["scikit-learn>=1.5"],
-    "dev": ["pytest>=8", "ruff>=0.12", "matplotlib>=3.9", "scikit-learn>=1.5"],
+    "dev": ["pytest>=8", "ruff>=0.12", "matplotlib>=3.9", "scikit-learn>=1.5", "bitsandbytes>=0.50"],
 }
 
 setup(

@@ -35,6 +35,12 @@ class PeftConfig:
 
     spec: str = "lora"
     options: dict[str, Any] = field(default_factory=dict)
+    asked: str = ""  # set when `spec` was expanded from another (a preset of several parts): what was typed
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        return self.asked or self.spec
 
 
 @dataclass
@@ -96,7 +102,9 @@ class TrainConfig:
     accum: int = 1  # batches per optimiser step
     clip: float = 1.0  # global gradient norm; 0: no clipping
     dtype: str = "float32"  # float32 | bfloat16 | auto (bfloat16 where the hardware multiplies it natively)
-    gradient_checkpointing: bool = False  # trained layers keep nothing and compute twice: less memory, more time
+    gradient_checkpointing: bool = (
+        False  # trained layers keep nothing and compute twice: less memory, more time
+    )
     log_every: int = 10
     valid_every: int = 100
     save_every: int = 100  # steps between resumable states

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,35 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {err.strerror or err}; nothing was changed") from err
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary directory beside ``path``; on success it becomes ``path``, on any error it is removed.
+
+    Raises:
+        UserError: something stands there already; the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UserError(f"{path} exists already and is left as it is; give another place, or remove it first")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.tmp-"))
+    except OSError as err:
+        raise UserError(f"cannot write {path}: {err.strerror or err}") from err
+    try:
+        yield temporary
+        # Some of it was made private; all takes the permissions that a plain write would have given it.
+        for inside in (temporary, *temporary.rglob("*")):
+            inside.chmod((0o777 if inside.is_dir() else 0o666) & ~umask())
+            if inside.is_file():
+                fsync(inside)
+        temporary.rename(path)
+    except OSError as err:
+        raise UserError(f"cannot write {path}: {err.strerror or err}; nothing was changed") from err
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def fsync(path: Path) -> None:

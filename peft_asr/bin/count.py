@@ -50,7 +50,7 @@ def count_one(args: argparse.Namespace) -> None:
             sites[site] = sites.get(site, 0) + parameter.numel()
     trainable = sum(counts.values())
     if args.json:
-        report = {"upstream": config.upstream.name, "peft": config.peft.spec, "trainable": trainable}
+        report = {"upstream": config.upstream.name, "peft": config.peft.name, "trainable": trainable}
         print(json.dumps({**report, "total": total, "methods": counts, "sites": sites}, indent=2))
         return
     for site, number in sites.items():

@@ -128,6 +128,7 @@ class AdaLora(Wrapped):
             )
         config = self.tuner_config(self._ordered(encoder), total_steps, tinit, tfinal)
         self._allocator = RankAllocator(self._own(encoder), config, self.part)
+        self._pattern = {}
         self._restore(encoder)
 
     def penalty(self, encoder: Encoder) -> Tensor | None:
@@ -174,6 +175,7 @@ class AdaLora(Wrapped):
             else:
                 getattr(self._allocator, kind)[name] = value.to(tensors[name].device)
                 self._allocator.ipt[name] = torch.zeros_like(tensors[name])  # known; overwritten before use
+        self._restored = {}
 
     def _named(self, encoder: Encoder) -> list[tuple[str, Tensor]]:
         return [(name, encoder.get_parameter(name)) for name in self.declare(encoder)]

@@ -49,10 +49,11 @@ def inject(encoder: Encoder, methods: list[Method]) -> Injected:
     labels: dict[str, str] = {}
     for method in methods:
         declared = method.declare(encoder)
-        before = {id(p) for p in encoder.parameters()}
+        # Held, so that no new tensor gets the id of one that goes.
+        before = {id(p): p for p in encoder.parameters()}
         method.inject(encoder)
         after = dict(encoder.named_parameters())
-        made = {name for name, p in after.items() if id(p) not in before}
+        made = {name for name, p in after.items() if id(p) not in before and p.requires_grad}
         if not made <= set(declared):
             raise RuntimeError(
                 f"{method.part} made parameters that it did not declare: {sorted(made - set(declared))}"

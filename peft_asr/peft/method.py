@@ -21,7 +21,6 @@ class Method(ABC):
         without_gradient: regular expressions of declared parameters whose gradient is zero by mathematics.
         needs_transformer: False where it also works on an upstream that is no transformer.
         wants_first_batch: ``start`` reads the first training batch.
-        changes_base: injection rewrites pre-trained weights (PiSSA and kin): a stated exception to "bit-identical".
         part: the name under which it stands in the spec (a preset's name, or its own).
     """
 
@@ -35,7 +34,6 @@ class Method(ABC):
     without_gradient: tuple[str, ...] = ()
     needs_transformer: bool = True
     wants_first_batch: bool = False
-    changes_base: bool = False
 
     def __init__(self, part: str, options):
         self.part = part

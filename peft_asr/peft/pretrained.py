@@ -26,7 +26,8 @@ class Pretrained(Method):
         return {name: tuple(encoder.get_parameter(name).shape) for name in self.chosen(encoder)}
 
     def boundary(self, encoder: Encoder) -> int:
-        return min(_stage(name, len(encoder.layers)) for name in self.chosen(encoder))
+        total = len(encoder.layers)
+        return min((_stage(name, total) for name in self.chosen(encoder)), default=total)
 
     def inject(self, encoder: Encoder) -> None:
         """The parameters are there already."""

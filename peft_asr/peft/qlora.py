@@ -34,7 +34,6 @@ class Qlora(LowRank):
 
     Options = QloraOptions
     identity_at_start = False
-    changes_base = True
 
     def sites(self, encoder: Encoder) -> set[str]:
         return set(_all_maps(encoder))

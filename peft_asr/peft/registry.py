@@ -83,14 +83,15 @@ def expand(config: PeftConfig) -> PeftConfig:
     """
     methods = resolve(config)
     options = {m.part: {"method": _address(m), **dataclasses.asdict(m.options)} for m in methods}
-    return PeftConfig("+".join(m.part for m in methods), options)
+    spec = "+".join(m.part for m in methods)
+    return PeftConfig(spec, options, asked="" if config.name == spec else config.name)
 
 
 def changed_options(config: PeftConfig) -> dict[str, dict]:
     """Part -> options in which this config differs from the bare spec: what the user changed."""
     methods = resolve(config)
     try:
-        bare = {m.part: dataclasses.asdict(m.options) for m in resolve(PeftConfig(config.spec))}
+        bare = {m.part: dataclasses.asdict(m.options) for m in resolve(PeftConfig(config.name))}
     except UserError:  # a spec that only its own options explain, as `expand` leaves it
         named = {k: {"method": v["method"]} for k, v in config.options.items() if "method" in v}
         bare = {m.part: dataclasses.asdict(m.options) for m in resolve(PeftConfig(config.spec, named))}

@@ -54,7 +54,7 @@ def collect_rows(
         "commit": commit,
         "command": command,
         "task": config.task,
-        "method": config.peft.spec,
+        "method": config.peft.name,
         "options": _options(config),
         "upstream": upstream,
         "tag": _tag(folder.resolve().name, config),
@@ -107,7 +107,11 @@ def _options(config: Config) -> str:
 
 def _tag(name: str, config: Config) -> str:
     """What tells this experiment from others of its task, upstream and method: its name without these and the seed."""
-    prefix = f"{config.task}_{config.upstream.name}_{config.peft.spec}"
+    # utils/recipe_experiment.sh makes names like this.
+    words = [
+        re.sub(r"[^A-Za-z0-9.=+-]+", "_", n).strip("_") for n in (config.upstream.name, config.peft.name)
+    ]
+    prefix = f"{config.task}_{'_'.join(words)}"
     rest = name.removeprefix(prefix) if name == prefix or name.startswith(prefix + "_") else name
     return re.sub(rf"(^|_)seed{config.seed}(?=_|$)", "", rest, count=1).strip("_")
 

@@ -51,9 +51,9 @@ def save_adapter(
     meta = {
         "format": FORMAT,
         "task": config.task,
-        "peft": config.peft.spec,
+        "peft": config.peft.name,
         "upstream": {"name": config.upstream.name, "sha256": model.upstream_hash},
-        "trainable": {"total": sum(t.numel() for t in state.values()), **_group_totals(model)},
+        "trainable": {"total": sum(_group_totals(model).values()), **_group_totals(model)},
         "boundary": model.boundary,
         "step": step,
         "metrics": metrics,

@@ -31,12 +31,14 @@ METHODS = [
     ("lora_all", {}),
     ("rslora", {}),
     ("dora", {}),
-    ("pissa", {}),
+    ("pissa", {"dropout": 0.1}),
     ("olora", {}),
     ("adalora", {}),
     ("ia3", {}),
+    ("ia3", {"targets": ["q", "fc1", "fc2"], "feedforward": ["fc1"]}),
     ("vera", {}),
     ("peft:loha", {}),
+    ("peft:fourierft", {"n_frequency": 20}),
     ("qlora", {}),
     ("lora+weighted_sum", {}),
     ("houlsby", {}),
@@ -95,7 +97,7 @@ class Case:
 
     def config(self, checkpoint: str, head: HeadConfig | None = None) -> Config:
         """The config of this case on a checkpoint file."""
-        first = self.spec.split("+")[0]
+        first = self.spec.split("+")[0].replace(":", "_")
         options = {first: dict(self.options)} if self.options else {}
         upstream = UpstreamConfig(name=self.family, ckpt=checkpoint)
         if self.family.startswith("hf_"):

@@ -8,8 +8,7 @@ import torch
 from peft_asr import peft
 from peft_asr.config import PeftConfig
 from peft_asr.errors import UserError
-from peft_asr.upstream import load_upstream
-from peft_asr.upstream.geometry import HUB
+from peft_asr.upstream import HUB, load_upstream
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.methods.peft_cases import (
     TOTAL,

@@ -12,8 +12,7 @@ from peft_asr import peft
 from peft_asr.config import PeftConfig
 from peft_asr.errors import UserError
 from peft_asr.peft.qlora import map_bytes
-from peft_asr.upstream import fingerprint, load_upstream
-from peft_asr.upstream.geometry import HUB
+from peft_asr.upstream import HUB, fingerprint, load_upstream
 from peft_asr.upstream.layer import LINEAR_MAPS
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.contract import training

@@ -15,7 +15,7 @@ from peft_asr.peft import tuner_probe
 from peft_asr.peft.tuner import tuners
 from peft_asr.peft.tuner_options import tuner_types
 from peft_asr.tasks.adapter import save_adapter
-from peft_asr.upstream.geometry import HUB
+from peft_asr.upstream import HUB
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.contract import checks, training
 from tests.contract.cases import TOKENS
