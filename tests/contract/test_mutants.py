@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from peft_asr.peft import METHODS, Method, register
+from peft_asr.peft.full import Full
 from peft_asr.peft.lora import Lora
+from peft_asr.peft.weighted_sum import WeightedSumMethod
 from tests.contract import checks
 from tests.contract.cases import Case
 
@@ -97,6 +99,32 @@ class HighBoundary(AtSite):
         return 1
 
 
+class DeadWeights(WeightedSumMethod):
+    """A plain average: the weights are declared and never looked at."""
+
+    def inject(self, encoder):
+        super().inject(encoder)
+        encoder.readout.forward = lambda states: torch.stack(states).mean(dim=0)
+
+
+class SumsOverTheBatch(WeightedSumMethod):
+    """Takes the states of all utterances together."""
+
+    def inject(self, encoder):
+        super().inject(encoder)
+        forward = encoder.readout.forward
+        encoder.readout.forward = lambda states: forward(
+            [s + s.mean(dim=(0, 1), keepdim=True) for s in states]
+        )
+
+
+class FullWithFrozenFrontend(Full):
+    """Says that everything trains, and runs the frontend without autograd."""
+
+    def boundary(self, encoder):
+        return 0
+
+
 @pytest.fixture
 def mutant(request, tiny_checkpoint):
     """Register a faulty method for one test; returns (case, checkpoint)."""
@@ -118,13 +146,13 @@ def test_the_sound_adapter_passes(mutant):
         check(*mutant)
 
 
-@mutants(NeverCalled, BothZero)
+@mutants(NeverCalled, BothZero, DeadWeights, FullWithFrozenFrontend)
 def test_silent_parameters_are_caught(mutant):
     with pytest.raises(AssertionError, match="no gradient by the second step"):
         checks.check_gradients(*mutant)
 
 
-@mutants(Leaks)
+@mutants(Leaks, SumsOverTheBatch)
 def test_a_padding_leak_is_caught(mutant):
     with pytest.raises(AssertionError):
         checks.check_padding(*mutant)

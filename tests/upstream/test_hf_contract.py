@@ -13,27 +13,12 @@ from transformers import (
 )
 
 from peft_asr import peft
-from peft_asr.config import Config, HeadConfig, PeftConfig, UpstreamConfig
+from peft_asr.config import PeftConfig
 from peft_asr.upstream.hf import hf_geometry
 from peft_asr.upstream.hf.skeleton import build_hf_skeleton
 from tests.contract import checks
 from tests.contract.cases import Case
 from tests.tiny import random_wavs
-
-
-class HfCase(Case):
-    """A case whose checkpoint is a directory."""
-
-    def config(self, checkpoint: str, head: HeadConfig | None = None) -> Config:
-        """The config of this case on a directory."""
-        options = {self.spec: dict(self.options)} if self.options else {}
-        return Config(
-            seed=3,
-            upstream=UpstreamConfig(name=f"hf:{checkpoint}"),
-            peft=PeftConfig(self.spec, options),
-            head=head or HeadConfig(),
-        )
-
 
 FAMILIES = ["hf_wav2vec2_large", "hf_wavlm", "hf_whisper", "hf_ast"]
 LORA_ALL = {"targets": ["q", "k", "v", "o", "fc1", "fc2"]}
@@ -45,13 +30,13 @@ LORA_ALL = {"targets": ["q", "k", "v", "o", "fc1", "fc2"]}
     "check", ["identity_at_start", "gradients", "pretrained_untouched", "boundary", "merge", "modes"]
 )
 def test_the_contract(check, spec, options, family, tiny_hf):
-    getattr(checks, f"check_{check}")(HfCase(spec, family, options), tiny_hf[family])
+    getattr(checks, f"check_{check}")(Case(spec, family, options), tiny_hf[family])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("spec", ["lora", "full", "weighted_sum"])
 def test_counts_on_the_skeleton_are_those_of_the_real_one(spec, family, tiny_hf):
-    model = HfCase(spec, family).build(tiny_hf[family])
+    model = Case(spec, family).build(tiny_hf[family])
     trains = {n: tuple(p.shape) for n, p in model.encoder.named_parameters() if p.requires_grad}
     skeleton, methods = build_hf_skeleton(model.encoder.geometry), peft.resolve(PeftConfig(spec))
     assert sum(peft.count(skeleton, methods).values()) == sum(
@@ -63,7 +48,7 @@ def test_counts_on_the_skeleton_are_those_of_the_real_one(spec, family, tiny_hf)
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_trained_model_is_blind_to_batch_mates(family, tiny_hf):
-    model = HfCase("lora", family, LORA_ALL).build(tiny_hf[family])
+    model = Case("lora", family, LORA_ALL).build(tiny_hf[family])
     for _ in checks._steps(model.train(), 1):
         pass
     model.eval()
