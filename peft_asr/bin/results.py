@@ -4,8 +4,10 @@ Without --exp only the table and the plot are made again.
 """
 
 import argparse
+import re
 from pathlib import Path
 
+from peft_asr.errors import UserError
 from peft_asr.report.plot import check_plot, plot_results
 from peft_asr.report.rows import collect_rows, commit_of
 from peft_asr.report.store import update
@@ -22,12 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", default=None, metavar="FILE", help="draw parameters against WER (png, svg, pdf)"
     )
+    parser.add_argument(
+        "--plot_tag",
+        default="",
+        metavar="REGEX",
+        help="draw only results whose tag matches this regular expression",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Collect, store, write the page, draw, print."""
     if args.plot:
         check_plot(args.plot)
+        _check_pattern(args.plot_tag)
     page = Path(args.out)
     new = []
     if args.exp:
@@ -36,6 +45,13 @@ def run(args: argparse.Namespace) -> None:
         new = collect_rows(args.exp, args.sets.split(), command=args.command, note=args.note, commit=commit)
     rows = update(args.out, new)
     if args.plot:
-        plot_results(rows, args.plot)
+        plot_results([row for row in rows if re.search(args.plot_tag, row["tag"])], args.plot)
     if new:
         print(plain(rows, new))
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as err:
+        raise UserError(f"--plot_tag {pattern} is no regular expression: {err}") from err

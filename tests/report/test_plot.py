@@ -4,10 +4,12 @@ import sys
 
 import pytest
 
+from peft_asr.bin import results
 from peft_asr.bin.main import main
 from peft_asr.errors import UserError
 from peft_asr.report import plot
 from peft_asr.report.rows import collect_rows
+from peft_asr.report.store import update
 from tests.report.experiments import make_experiment
 
 COUNTS = {"frozen": 2000, "lora": 73728, "full": 5_000_000}
@@ -112,3 +114,19 @@ def test_command(tmp_path, capsys):
     assert picture.exists()
     assert main(["results", "--exp", exp + "x", "--sets", "test", "--out", str(page)]) == 1
     assert "run stage 3" in capsys.readouterr().err
+
+
+def test_only_matching_tags_are_drawn(rows, tmp_path, monkeypatch):
+    page = str(tmp_path / "RESULTS.md")
+    update(page, rows)
+    drawn = []
+    monkeypatch.setattr(results, "plot_results", lambda chosen, path: drawn.extend(chosen))
+    assert main(["results", "--out", page, "--plot", str(tmp_path / "p.png"), "--plot_tag", "_full_"]) == 0
+    assert {row["method"] for row in drawn} == {"full"}
+
+
+def test_plot_tag_must_be_an_expression(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    arguments = ["--out", str(tmp_path / "R.md"), "--plot", str(tmp_path / "p.png"), "--plot_tag", "("]
+    assert main(["results", *arguments]) == 1
+    assert "--plot_tag ( is no regular expression" in capsys.readouterr().err
