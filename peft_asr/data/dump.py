@@ -17,6 +17,7 @@ from tqdm import tqdm
 from peft_asr.data.audio import SAMPLE_RATE_HZ
 from peft_asr.data.dump_job import Job, Piece, flac_path, run_job
 from peft_asr.data.dump_tables import report_bad, write_tables
+from peft_asr.data.dump_text import normalise
 from peft_asr.data.journal import Entry, Journal
 from peft_asr.data.kaldi import DataDir
 from peft_asr.data.pool import run_all
@@ -45,8 +46,10 @@ def dump_audio(
     skip_bad: bool = False,
     allow_pipes: bool = False,
     min_s: float = 0.05,
+    normalizer: str = "none",
+    lang: str | None = None,
 ) -> Dumped:
-    """Write ``out_dir``: flac/, wav.scp, text, utt2spk, spk2utt, utt2num_samples [, utt2lang].
+    """Write ``out_dir``: flac/, wav.scp, text, utt2spk, spk2utt, utt2num_samples, normalizer [, utt2lang].
 
     The tables are written at the end, ``wav.scp`` last: a directory with a ``wav.scp`` is complete. A dump
     that was killed goes on where it stopped; an utterance is made again when its line, its segment or its
@@ -59,10 +62,12 @@ def dump_audio(
         skip_bad: leave bad utterances out, instead of failing when all others are done.
         allow_pipes: run the commands in ``wav.scp``.
         min_s: shorter utterances are bad.
+        normalizer: of the transcripts, by name; an utterance of which it leaves no text is bad.
+        lang: the language of every utterance where there is no ``utt2lang``, which is then written.
 
     Raises:
         UserError: the directory is not valid; utterances are bad (``bad_utts.txt`` lists all of them); the
-            disk is full; another process is writing there.
+            normaliser is unknown or cannot do without a language; the disk is full; another process is writing there.
     """
     if nj < 1:
         raise UserError(f"--nj is a number of processes, at least 1; got {nj}")
@@ -71,6 +76,7 @@ def dump_audio(
     out = Path(os.path.abspath(out_dir))
     if out == Path(os.path.abspath(data_dir)):
         raise UserError(f"--out {out_dir} is the directory that is read; give another one")
+    transcripts = normalise(data, normalizer, lang)
     with _lock(out):
         journal = Journal(out / "dump.jsonl")
         keys = _keys(data)
@@ -84,9 +90,9 @@ def dump_audio(
             jobs = _jobs(data, todo, keys, out, allow_pipes, min_s)
             written = _work(jobs, len(todo), nj, journal)
         journal.compact(data.utt_ids)
-        bad = {utt: entry.bad for utt, entry in journal.entries.items() if entry.bad}
+        bad = transcripts.empty | {utt: entry.bad for utt, entry in journal.entries.items() if entry.bad}
         report_bad(bad, data, out, skip_bad)
-        changed = write_tables(data, journal.entries, out)
+        changed = write_tables(data, journal.entries, transcripts, out)
     kept = len(keys) - len(bad)
     if not written and not changed:
         logger.info("%s is complete and newer than its inputs: nothing to do", out_dir)

@@ -4,12 +4,11 @@ import logging
 from pathlib import Path
 
 from peft_asr.data.dump_job import flac_path
+from peft_asr.data.dump_text import Transcripts, write_if_changed, write_notes
 from peft_asr.data.journal import Entry
 from peft_asr.data.kaldi import DataDir, spk2utt
 from peft_asr.data.tables import table_text
 from peft_asr.errors import UserError
-from peft_asr.files import write_text
-from peft_asr.text.normalize import clean
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ def report_bad(bad: dict[str, str], data: DataDir, out: Path, skip_bad: bool) ->
     if not bad:
         listing.unlink(missing_ok=True)
         return
-    _write_if_changed(listing, table_text(bad))
+    write_if_changed(listing, table_text(bad))
     first = "; ".join(f"{utt}: {reason}" for utt, reason in list(bad.items())[:3])
     count = f"{len(bad)} of {len(data.utt_ids)} utterances of {data.path} are bad"
     summary = f"{count}, listed in {listing}: {first}{'; ...' if len(bad) > 3 else ''}"
@@ -35,24 +34,18 @@ def report_bad(bad: dict[str, str], data: DataDir, out: Path, skip_bad: bool) ->
     logger.warning("%s; left out", summary)
 
 
-def write_tables(data: DataDir, entries: dict[str, Entry], out: Path) -> bool:
+def write_tables(data: DataDir, entries: dict[str, Entry], transcripts: Transcripts, out: Path) -> bool:
     """Write the tables that have changed, ``wav.scp`` last; returns whether anything has."""
-    kept = [utt for utt in data.utt_ids if not entries[utt].bad]
+    kept = [utt for utt in data.utt_ids if not entries[utt].bad and utt not in transcripts.empty]
     utt2spk = {utt: data.utt2spk[utt] for utt in kept}
     tables = {"utt2spk": utt2spk, "spk2utt": spk2utt(utt2spk)}
-    if data.text is not None:
-        tables["text"] = {utt: clean(data.text[utt]) for utt in kept}
-    if data.utt2lang is not None:
-        tables["utt2lang"] = {utt: data.utt2lang[utt] for utt in kept}
+    if transcripts.text is not None:
+        tables["text"] = {utt: transcripts.text[utt] for utt in kept}
+    if transcripts.utt2lang is not None:
+        tables["utt2lang"] = {utt: transcripts.utt2lang[utt] for utt in kept}
     tables["utt2num_samples"] = {utt: str(entries[utt].samples) for utt in kept}
     tables["wav.scp"] = {utt: str(flac_path(out, utt)) for utt in kept}
     for name in {"text", "utt2lang"} - tables.keys():
         (out / name).unlink(missing_ok=True)
-    return any([_write_if_changed(out / name, table_text(rows)) for name, rows in tables.items()])
-
-
-def _write_if_changed(path: Path, text: str) -> bool:
-    if path.exists() and path.read_bytes() == text.encode("utf-8"):
-        return False
-    write_text(path, text)
-    return True
+    write_notes(transcripts, out)
+    return any([write_if_changed(out / name, table_text(rows)) for name, rows in tables.items()])

@@ -1,16 +1,16 @@
-"""Trainable parameters against word error rate, one point a method."""
+"""Trainable parameters against error rate or accuracy, one point a method."""
 
 import importlib
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from peft_asr.errors import UserError
 from peft_asr.files import atomic_path
-from peft_asr.report.rows import GROUP, RANDOM_WEIGHTS, Row
-from peft_asr.report.tables import Group, group_rows
+from peft_asr.report.groups import Group, group_rows, labels
+from peft_asr.report.metrics import METRICS, main_metric
+from peft_asr.report.rows import GROUP, Row
 
 FORMATS = (".png", ".svg", ".pdf")
 CAPTION = "bars: standard deviation over seeds; for a single seed the 95 % interval over utterances"
@@ -27,52 +27,69 @@ def check_plot(path: str) -> None:
     _matplotlib("figure")
 
 
-def plot_results(rows: Sequence[Row], path: str) -> None:
-    """Draw one panel for each test set; parameters on a logarithmic axis.
+def plot_results(rows: Sequence[Row], path: str, metric: str | None = None) -> None:
+    """Draw one panel for each task and test set; parameters on a logarithmic axis, scores on one named by the metric.
+
+    Args:
+        rows: results.
+        path: the picture.
+        metric: e.g. ``cer``; None: what each task is judged by.
 
     Raises:
-        UserError: as ``check_plot``; or no row says how many parameters were trained.
+        UserError: as ``check_plot``; or no row says how many parameters were trained, or has the metric.
     """
     check_plot(path)
     groups = [group for group in group_rows(rows) if group["trainable"]]
+    groups = [group for group in groups if metric is None or group.has(metric)]
     if not groups:
+        wanted = f" and a {METRICS[metric].name}" if metric else ""
         raise UserError(
-            f"--plot {path}: no result has a number of trainable parameters, so there is nothing to draw"
+            f"--plot {path}: no result has a number of trainable parameters{wanted}, so there is nothing to draw"
         )
-    sets = list(dict.fromkeys(group["set"] for group in groups))
+    sets = list(dict.fromkeys((group["task"], group["set"]) for group in groups))
     names = _names(groups)
-    columns = max(1, min(2 * len(sets) + 1, len(names)))
-    rows_of_legend = -(-len(names) // columns)
+    columns = max(1, min(2 * len(sets) + 1, len(set(names.values()))))
+    rows_of_legend = -(-len(set(names.values())) // columns)
     size = (max(7.0, 4.5 * len(sets)), 4.4 + 0.22 * rows_of_legend)
     figure = _matplotlib("figure").Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(sets), sharex=True, sharey=True, squeeze=False)[0]
-    for panel, name in zip(panels, sets, strict=True):
-        _draw_panel(panel, [group for group in groups if group["set"] == name], names)
-        panel.set_title(name)
+    # One axis of scores for all panels, if all are of one kind.
+    keys = [metric or main_metric(_of(groups, place)[0].rows[0]).key for place in sets]
+    same = len(set(keys)) == 1
+    panels = figure.subplots(1, len(sets), sharex=True, sharey=same, squeeze=False)[0]
+    tasks = {task for task, _ in sets}
+    for panel, (task, name), key in zip(panels, sets, keys, strict=True):
+        _draw_panel(panel, _of(groups, (task, name)), names, key)
+        panel.set_title(name if len(tasks) == 1 else f"{task}: {name}")
+        if panel is panels[0] or not same:
+            panel.set_ylabel(METRICS[key].axis)
     # The axes are shared: limits are set when every panel has its points.
     sizes = [group["trainable"] for group in groups]
     panels[0].set_xlim(min(sizes) / 2, max(sizes) * 2)
-    panels[0].set_ylim(bottom=0)
-    panels[0].set_ylabel("WER (%)")
+    for panel in panels:
+        panel.set_ylim(bottom=0)
     figure.legend(
-        *_legend(panels, list(names.values())), loc="outside lower center", ncols=columns, fontsize="small",
-        title=CAPTION, title_fontproperties={"size": "small"},
+        *_legend(panels, list(dict.fromkeys(names.values()))), loc="outside lower center", ncols=columns,
+        fontsize="small", title=CAPTION, title_fontproperties={"size": "small"},
     )  # fmt: skip
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)
 
 
-def _draw_panel(panel, groups: Sequence[Group], names: dict[tuple, str]) -> None:
+def _of(groups: Sequence[Group], place: tuple[str, str]) -> list[Group]:
+    return [group for group in groups if (group["task"], group["set"]) == place]
+
+
+def _draw_panel(panel, groups: Sequence[Group], names: dict[tuple, str], rate: str) -> None:
     markers = "osD^vP*X<>ph"
-    order = list(names.values())
+    order = list(dict.fromkeys(names.values()))
     for group in groups:
         name = names[_identity(group)]
         place = order.index(name)
-        mean = group.mean("wer")
+        mean = group.mean(rate)
         panel.errorbar(
             group["trainable"],
             mean,
-            yerr=[[below] for below in _bar(group, mean)],
+            yerr=[[below] for below in _bar(group, rate)],
             marker=markers[place % len(markers)],
             color=f"C{place % 10}",
             capsize=3,
@@ -84,12 +101,12 @@ def _draw_panel(panel, groups: Sequence[Group], names: dict[tuple, str]) -> None
     panel.grid(alpha=0.3)
 
 
-def _bar(group: Group, mean: float) -> tuple[float, float]:
+def _bar(group: Group, rate: str) -> tuple[float, float]:
     """How far the bar reaches below and above the point."""
-    deviation = group.deviation("wer")
+    mean, deviation = group.mean(rate), group.deviation(rate)
     if deviation is not None:
         return min(deviation, mean), deviation
-    low, high = group["wer_95"]
+    low, high = group[f"{rate}_95"]
     return max(mean - low, 0.0), max(high - mean, 0.0)
 
 
@@ -98,19 +115,7 @@ def _identity(group: Group) -> tuple:
 
 
 def _names(groups: Sequence[Group]) -> dict[tuple, str]:
-    """Identity -> the method's name, with what else is needed to tell it from the others."""
-    several = len({group["upstream"].removesuffix(RANDOM_WEIGHTS) for group in groups}) > 1
-    usual = os.path.commonprefix([group["tag"] for group in groups])
-    names = {}
-    for group in groups:
-        upstream, tag = group["upstream"], group["tag"].removeprefix(usual)
-        if upstream.endswith(RANDOM_WEIGHTS):
-            tag = tag.replace("upstream.random_init=true", "")  # said once is enough
-        if not several:
-            upstream = RANDOM_WEIGHTS.strip(" ()") if upstream.endswith(RANDOM_WEIGHTS) else ""
-        parts = (group["method"], group["options"], tag.strip("_"), upstream)
-        names[_identity(group)] = ", ".join(part for part in parts if part)
-    return names
+    return {_identity(group): name for group, name in zip(groups, labels(groups), strict=True)}
 
 
 def _legend(panels: Sequence, names: list[str]) -> tuple[list, list[str]]:

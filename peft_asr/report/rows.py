@@ -20,6 +20,9 @@ RANDOM_WEIGHTS = " (random weights)"
 GROUP = ("task", "upstream", "method", "options", "tag", "set")
 KEY = (*GROUP, "seed")
 
+# What stage 5 must have left for each task.
+RATES_OF_TASK = {"asr": ("wer", "cer"), "pr": ("per",), "lid": ("lid",), "asr_lid": ("wer", "cer", "lid")}
+
 
 def collect_rows(
     exp: str, sets: list[str], *, command: str = "", note: str = "", commit: str = "none"
@@ -66,8 +69,8 @@ def collect_rows(
         "environment": environment_line(),
         "exp": exp,
     }
-    rows = [{**common, **_scores(folder, name)} for name in sets]
-    return [{**row, "note": _note(note, row["missing"])} for row in rows]
+    rows = [{**common, **_scores(folder, name, config.task)} for name in sets]
+    return [{**row, "note": _note(note, row)} for row in rows]
 
 
 def commit_of(folder: str | Path, ignore: list[Path]) -> str:
@@ -116,22 +119,64 @@ def _tag(name: str, config: Config) -> str:
     return re.sub(rf"(^|_)seed{config.seed}(?=_|$)", "", rest, count=1).strip("_")
 
 
-def _scores(folder: Path, name: str) -> Row:
-    row: Row = {"set": name}
-    for rate in ("wer", "cer"):
-        path = folder / f"decode_{name}" / f"score_{rate}" / "result.json"
+def _scores(folder: Path, name: str, task: str) -> Row:
+    row: Row = {"set": name, "missing": 0}
+    decoded = folder / f"decode_{name}"
+    languages: dict[str, dict] = {}
+    for rate in RATES_OF_TASK[task]:
+        path = decoded / f"score_{rate}" / "result.json"
         if not path.is_file():
             raise UserError(
                 f"{path} does not exist; run stages 4 and 5 for the set '{name}', or check --sets"
             )
         result = read_json(path)
+        value, interval = ("accuracy", "accuracy_95") if rate == "lid" else ("rate", "interval_95")
         try:
-            row[rate], row[f"{rate}_95"] = result["rate"], result["interval_95"]
-            row["missing"] = max(row.get("missing", 0), len(result["missing"]))
+            row[rate], row[f"{rate}_95"] = result[value], result[interval]
+            row["missing"] = max(row["missing"], len(result["missing"]))
+            _add_extras(row, rate, result)
+            _add_languages(languages, rate, result)
         except (KeyError, TypeError) as err:
             raise UserError(f"{path} is damaged ({err!r}); run stage 5 again") from err
-    return row
+    _add_graphemes(row, decoded)
+    return row | ({"by_lang": languages} if languages else {})
 
 
-def _note(note: str, missing: int) -> str:
-    return "; ".join(part for part in (note, f"{missing} hypotheses missing" if missing else "") if part)
+def _add_extras(row: Row, rate: str, result: dict[str, Any]) -> None:
+    if rate != "lid" and result.get("normaliser", "none") != "none":
+        row["normalizer"] = result["normaliser"]
+    if result.get("unspaced"):
+        row["unspaced"] = result["unspaced"]
+    if result.get("left_out"):
+        row["left_out"] = len(result["left_out"])
+
+
+def _add_languages(languages: dict[str, dict], rate: str, result: dict[str, Any]) -> None:
+    for code, part in result.get("by_lang", {}).items():
+        own = languages.setdefault(code, {"sentences": part["sentences"]})
+        own[rate] = 100.0 - part["rate"] if rate == "lid" else part["rate"]
+        if rate != "lid":
+            own[f"{rate}_mean"] = part["mean_utterance_rate"]
+
+
+def _add_graphemes(row: Row, decoded: Path) -> None:
+    """The grapheme error rate, where it tells something that the character error rate does not."""
+    path = decoded / "score_ger" / "result.json"
+    if "cer" not in row or not path.is_file():
+        return
+    result = read_json(path)
+    try:
+        if result["rate"] != row["cer"]:
+            row["ger"], row["ger_95"] = result["rate"], result["interval_95"]
+    except (KeyError, TypeError) as err:
+        raise UserError(f"{path} is damaged ({err!r}); run stage 5 again") from err
+
+
+def _note(note: str, row: Row) -> str:
+    parts = [
+        note,
+        f"{row['missing']} hypotheses missing" if row["missing"] else "",
+        f"{row['left_out']} utterances left out: words outside the lexicon" if "left_out" in row else "",
+        f"no blanks between words: {', '.join(row['unspaced'])}" if "unspaced" in row else "",
+    ]
+    return "; ".join(part for part in parts if part)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from peft_asr.errors import UserError
 from peft_asr.files import write_text
+from peft_asr.report.metrics import METRICS
 from peft_asr.report.rows import GROUP, KEY, Row
 from peft_asr.report.tables import markdown
 
@@ -63,8 +64,9 @@ def read_rows(store: Path) -> list[Row]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            missing = [key for key in (*KEY, "wer", "cer") if key not in row]
-        except (ValueError, TypeError):
+            missing = [key for key in KEY if key not in row]
+            missing += [] if METRICS.keys() & row.keys() else ["/".join(METRICS)]
+        except (ValueError, TypeError, AttributeError):
             row, missing = None, list(KEY)
         if not isinstance(row, dict) or missing:
             raise UserError(

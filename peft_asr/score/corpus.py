@@ -5,28 +5,34 @@ from pathlib import Path
 
 from peft_asr.data.tables import read_table
 from peft_asr.errors import UserError
-
-NORMALISER = "none"  # both sides are compared as they stand: case, punctuation and numbers count
+from peft_asr.text.normalize import get_normalizer
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One utterance. ``hyp`` is None when the hypotheses lack it: every reference unit then counts as deleted."""
+    """One utterance. ``hyp`` is None when the hypotheses lack it: every reference unit then counts as deleted.
+
+    ``lang`` is the language of the reference, None where it is not known.
+    """
 
     utt_id: str
     speaker: str
     ref: str
     hyp: str | None
+    lang: str | None = None
 
 
-def load_pairs(ref_path: str, hyp_path: str, utt2spk_path: str | None = None) -> list[Pair]:
-    """Pair two Kaldi ``text`` files.
+def load_pairs(
+    ref_path: str, hyp_path: str, utt2spk_path: str | None = None, languages: dict[str, str] | None = None
+) -> list[Pair]:
+    """Pair two Kaldi ``text`` files (or two tables of languages).
 
     Args:
         ref_path: transcripts of the test set. They decide which utterances count.
         hyp_path: hypotheses; an id without text is an empty hypothesis.
         utt2spk_path: speakers; None: ``utt2spk`` beside the references, and where there is none each utterance is
             its own speaker.
+        languages: utterance -> language of the reference, if known.
 
     Returns:
         One pair per reference, in the order of the ids.
@@ -44,7 +50,46 @@ def load_pairs(ref_path: str, hyp_path: str, utt2spk_path: str | None = None) ->
             f"'{strangers[0]}'; --ref must be the set that was decoded"
         )
     speakers = _speakers(ref_path, utt2spk_path, list(refs))
-    return [Pair(utt_id, speakers[utt_id], ref, hyps.get(utt_id)) for utt_id, ref in refs.items()]
+    languages = languages or {}
+    return [
+        Pair(utt_id, speakers[utt_id], ref, hyps.get(utt_id), languages.get(utt_id))
+        for utt_id, ref in refs.items()
+    ]
+
+
+def normalise_pairs(pairs: list[Pair], name: str, hyps: bool = True) -> list[Pair]:
+    """The same normaliser, with the language of the reference, on both sides.
+
+    Args:
+        pairs: as ``load_pairs`` gives them.
+        name: of the normaliser.
+        hyps: False leaves the hypotheses as they are (they are phones).
+
+    Raises:
+        UserError: unknown normaliser, or one that needs a language that is not known.
+    """
+    normalizer = get_normalizer(name)
+    done = []
+    for pair in pairs:
+        try:
+            ref = normalizer(pair.ref, pair.lang)
+            hyp = pair.hyp if pair.hyp is None or not hyps else normalizer(pair.hyp, pair.lang)
+        except UserError as err:
+            raise UserError(f"utterance '{pair.utt_id}': {err}") from err
+        done.append(Pair(pair.utt_id, pair.speaker, ref, hyp, pair.lang))
+    return done
+
+
+def normalizer_of(ref_path: str) -> str:
+    """The normaliser that a dump says it used, in ``normalizer`` beside its text; ``none`` where nothing is said."""
+    try:
+        return (Path(ref_path).parent / "normalizer").read_text(encoding="utf-8").strip() or "none"
+    except FileNotFoundError:
+        return "none"
+    except (OSError, UnicodeDecodeError) as err:
+        raise UserError(
+            f"cannot read the file 'normalizer' beside {ref_path}: {err}; run stage 2 again"
+        ) from err
 
 
 def _speakers(ref_path: str, utt2spk_path: str | None, utt_ids: list[str]) -> dict[str, str]:

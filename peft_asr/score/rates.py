@@ -1,13 +1,17 @@
-"""Error rates of a corpus: all errors over all reference units. Also what a word and a character are."""
+"""Error rates of a corpus: all errors over all reference units. Also what a unit is."""
 
 from collections.abc import Sequence
 
 import editdistance
+import regex
 
 from peft_asr.errors import UserError
 from peft_asr.text.normalize import clean
 
-UNITS = ("word", "char")
+UNITS = ("word", "char", "grapheme", "phone")
+
+# Extended grapheme clusters (Unicode Standard Annex 29): what a reader calls one letter, marks included.
+_CLUSTER = regex.compile(r"\X")
 
 
 def error_rate(refs: Sequence[str], hyps: Sequence[str], unit: str = "word") -> float:
@@ -18,7 +22,7 @@ def error_rate(refs: Sequence[str], hyps: Sequence[str], unit: str = "word") -> 
     Args:
         refs: reference transcripts.
         hyps: hypotheses, in the order of ``refs``.
-        unit: ``word`` (WER) or ``char`` (CER).
+        unit: one of ``UNITS``: WER, CER, grapheme-cluster error rate, PER.
 
     Raises:
         UserError: unknown unit, different numbers of references and hypotheses, or no reference unit at all.
@@ -40,16 +44,19 @@ def error_rate(refs: Sequence[str], hyps: Sequence[str], unit: str = "word") -> 
 def split_units(text: str, unit: str) -> list[str]:
     """Text as the units that are counted.
 
-    Both see the text as ``text.normalize.clean`` leaves it: NFC, so that composed and decomposed accents are equal,
-    and single spaces, none at the ends. Case and punctuation count. Characters are code points, and the space
-    between two words is one of them (as in ESPnet), so a missing word boundary is an error.
+    All see the text as ``text.normalize.clean`` leaves it: NFC, so that composed and decomposed accents are equal,
+    and single spaces, none at the ends. Case and punctuation count. Characters are code points, graphemes are what a
+    reader sees as one (a letter with the marks that no single code point has), and the space between two words is one
+    of either (as in ESPnet), so a missing word boundary is an error. Words and phones stand between spaces.
 
     Raises:
         UserError: unknown unit.
     """
     cleaned = clean(text)
-    if unit == "word":
+    if unit in ("word", "phone"):
         return cleaned.split()
     if unit == "char":
         return list(cleaned)
+    if unit == "grapheme":
+        return _CLUSTER.findall(cleaned)
     raise UserError(f"unknown unit '{unit}'; allowed: {', '.join(UNITS)}")

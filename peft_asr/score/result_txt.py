@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from peft_asr.score.errors import ErrorCounts, Step, percent
 
 MOST_FREQUENT = 20
+COLUMNS = {"word": "Wrd", "char": "Chr", "grapheme": "Grp", "phone": "Phn", "language": "Lng"}
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Scored:
     steps: list[Step]
     counts: ErrorCounts
     missing: bool
+    lang: str | None = None
 
 
 def render(scored: Sequence[Scored], unit: str, notes: Sequence[str]) -> str:
@@ -26,7 +28,7 @@ def render(scored: Sequence[Scored], unit: str, notes: Sequence[str]) -> str:
 
     Args:
         scored: U utterances.
-        unit: ``word`` or ``char``; decides the column's name.
+        unit: what was counted; decides the column's name.
         notes: lines for the top (rate, interval, normaliser).
     """
     parts = [
@@ -47,7 +49,7 @@ def _speaker_table(scored: Sequence[Scored], unit: str) -> list[str]:
     total = sum(by_speaker.values(), ErrorCounts())
     name_width = max(len("Sum/Avg"), *map(display_width, by_speaker))
     rows = [_row(speaker, counts, name_width) for speaker, counts in by_speaker.items()]
-    column = "Wrd" if unit == "word" else "Chr"
+    column = COLUMNS[unit]
     head = f"| {_pad('SPKR', name_width)} | {'# Snt':>6} {'# ' + column:>8} |"
     head += "".join(f" {name:>6}" for name in ("Corr", "Sub", "Del", "Ins", "Err", "S.Err")) + " |"
     inner = len(head) - 2

@@ -120,7 +120,7 @@ def test_only_matching_tags_are_drawn(rows, tmp_path, monkeypatch):
     page = str(tmp_path / "RESULTS.md")
     update(page, [{**row, "tag": f"{row['method']}_x"} for row in rows])
     drawn = []
-    monkeypatch.setattr(results, "plot_results", lambda chosen, path: drawn.extend(chosen))
+    monkeypatch.setattr(results, "plot_results", lambda chosen, *_: drawn.extend(chosen))
     assert main(["results", "--out", page, "--plot", str(tmp_path / "p.png"), "--plot_tag", "^full"]) == 0
     assert {row["method"] for row in drawn} == {"full"}
 

@@ -4,8 +4,9 @@ import statistics
 
 import pytest
 
+from peft_asr.report.groups import group_rows
 from peft_asr.report.rows import collect_rows
-from peft_asr.report.tables import group_rows, markdown, plain
+from peft_asr.report.tables import markdown, plain
 from tests.report.experiments import make_experiment
 
 

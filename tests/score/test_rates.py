@@ -44,7 +44,7 @@ def test_case_and_punctuation_count():
         (["a"], ["a", "b"], "word", "1 references but 2 hypotheses"),
         (["", " "], ["a", ""], "word", "no word in 2 utterances"),
         ([], [], "char", "no char in 0 utterances"),
-        (["a"], ["a"], "phone", "unknown unit 'phone'; allowed: word, char"),
+        (["a"], ["a"], "letter", "unknown unit 'letter'; allowed: word, char, grapheme, phone"),
     ],
 )
 def test_refusals(refs, hyps, unit, message):

@@ -126,7 +126,7 @@ def test_same_input_same_bytes(files):
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     score(ref, hyp, str(out))
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    assert len(before) == 8
+    assert len(before) == 12
 
 
 @pytest.mark.parametrize(
