@@ -1,6 +1,6 @@
 """What a loader yields and a model takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ class Batch:
         labels: (B, U) int64 token ids, zero beyond each length.
         label_lengths: (B,) int64.
         texts: B reference transcripts.
+        langs: B language codes, None where unknown; all None by default.
     """
 
     utt_ids: list[str]
@@ -24,6 +25,10 @@ class Batch:
     labels: Tensor
     label_lengths: Tensor
     texts: list[str]
+    langs: list[str | None] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.langs = self.langs or [None] * len(self.utt_ids)
 
     @property
     def seconds(self) -> float:

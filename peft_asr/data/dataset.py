@@ -3,31 +3,32 @@
 import logging
 import math
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from peft_asr.data.audio import SAMPLE_RATE_HZ
+from peft_asr.data.labels import alignable, label
 from peft_asr.data.tables import read_table
 from peft_asr.errors import UserError
-from peft_asr.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Utterance:
-    """One utterance: its file, its length, its transcript and the token ids of that."""
+    """One utterance: its file, its length, its transcript, the token ids of that, and its language if known."""
 
     utt_id: str
     path: str
     samples: int
     text: str
     labels: list[int]
+    lang: str | None = None
 
 
 class SpeechDataset:
@@ -41,7 +42,7 @@ class SpeechDataset:
     def load(
         cls,
         data_dir: str | os.PathLike,
-        tokenizer: Tokenizer | None,
+        task: Any,
         *,
         min_s: float = 0.0,
         max_s: float = math.inf,
@@ -52,27 +53,29 @@ class SpeechDataset:
 
         Args:
             data_dir: ``dump/audio/<set>``.
-            tokenizer: makes the labels; None leaves them empty.
+            task: a ``Task``; it makes the labels and says whether languages are needed. None leaves labels empty.
             min_s, max_s: shorter and longer utterances are left out of a training or validation set.
-            num_frames: samples -> frames of the encoder. With it, a training set leaves out (and names) the
+            num_frames: samples -> frames of the model's output. With it, a training set leaves out (and names) the
                 utterances for which CTC has no path: fewer frames than labels plus a blank between equal
                 neighbours.
-            role: ``train`` (a character outside the token list is an error), ``valid`` or ``test`` (it
-                becomes ``<unk>``; a test set is never filtered and may lack ``text``).
+            role: ``train`` (a character or language outside the token list is an error), ``valid`` or ``test`` (it
+                becomes ``<unk>``; a test set is never filtered and may lack ``text`` and ``utt2lang``).
 
         Raises:
-            UserError: stage 2 has not been run or its files disagree; an unknown character in a training set;
-                no utterance is left.
+            UserError: stage 2 has not been run or its files disagree; a task with languages finds no ``utt2lang``;
+                an unknown character or language in a training set; no utterance is left.
         """
         if role not in ("train", "valid", "test"):
             raise ValueError(f"role is train, valid or test, got {role!r}")
         utterances = _read(Path(data_dir), need_text=role != "test")
         if role != "test":
             utterances = _within(utterances, min_s, max_s, str(data_dir))
-        if tokenizer is not None:
-            _label(utterances, tokenizer, role, str(data_dir))
-        if role == "train" and num_frames is not None:
-            utterances = _alignable(utterances, num_frames, str(data_dir))
+        if task is not None:
+            if task.languages:
+                _read_languages(Path(data_dir), utterances, need=role != "test")
+            utterances = label(utterances, task, role, str(data_dir))
+            if role == "train" and num_frames is not None:
+                utterances = alignable(utterances, task, num_frames, str(data_dir))
         return cls(utterances, name=Path(data_dir).name)
 
     def __len__(self) -> int:
@@ -103,11 +106,6 @@ class SpeechDataset:
         return sum(utterance.samples for utterance in self.utterances) / SAMPLE_RATE_HZ
 
 
-def frames_needed(labels: list[int]) -> int:
-    """The shortest CTC path: one frame a label, and a blank between equal neighbours."""
-    return len(labels) + sum(a == b for a, b in zip(labels, labels[1:], strict=False))
-
-
 def _read(data_dir: Path, need_text: bool) -> list[Utterance]:
     # Stage 2 writes wav.scp last: without it the directory is missing or unfinished.
     if not (data_dir / "wav.scp").is_file():
@@ -136,6 +134,23 @@ def _read(data_dir: Path, need_text: bool) -> list[Utterance]:
     ]
 
 
+def _read_languages(data_dir: Path, utterances: list[Utterance], need: bool) -> None:
+    if not (data_dir / "utt2lang").is_file():
+        if need:
+            raise UserError(
+                f"{data_dir} has no utt2lang (lines 'utterance code'), which this task needs: local/data.sh writes it "
+                "in stage 1, or train with --task asr"
+            )
+        return
+    languages = read_table(data_dir / "utt2lang")
+    for utterance in utterances:
+        if utterance.utt_id not in languages:
+            raise UserError(
+                f"{data_dir}/utt2lang has no language for '{utterance.utt_id}'; run stages 1 and 2 again"
+            )
+        utterance.lang = languages[utterance.utt_id]
+
+
 def _moved(path: str, data_dir: Path) -> str:
     """Where a flac lies after its dump was moved: ``flac/<..>/<utt>.flac`` under the directory itself."""
     return str(data_dir.joinpath(*Path(path).parts[-3:]))
@@ -158,41 +173,3 @@ def _within(utterances: list[Utterance], min_s: float, max_s: float, name: str) 
             max_s,
         )
     return kept
-
-
-def _label(utterances: list[Utterance], tokenizer: Tokenizer, role: str, name: str) -> None:
-    unknown: Counter[str] = Counter()
-    for utterance in utterances:
-        found = tokenizer.unknown(utterance.text)
-        if found and role == "train":
-            code = f" (U+{ord(found[0]):04X})" if len(found[0]) == 1 else ""
-            raise UserError(
-                f"{name}: utterance '{utterance.utt_id}' has {found[0]!r}{code}, which is not among the "
-                f"{len(tokenizer.tokens)} tokens; make the list from this text (stage 2) or clean the text"
-            )
-        unknown.update(found)
-        utterance.labels = tokenizer.encode(utterance.text)
-    if unknown:
-        logger.warning(
-            "%s: %d kinds of characters are not in the token list and become <unk>: %s",
-            name,
-            len(unknown),
-            " ".join(f"{character!r} in {count} utterances" for character, count in sorted(unknown.items())),
-        )
-
-
-def _alignable(utterances: list[Utterance], num_frames: Callable[[int], int], name: str) -> list[Utterance]:
-    dropped = [u for u in utterances if num_frames(u.samples) < frames_needed(u.labels)]
-    if not dropped:
-        return utterances
-    ids = {u.utt_id for u in dropped}
-    logger.warning(
-        "%s: %d of %d utterances have more labels than the encoder has frames and are left out: %s",
-        name,
-        len(dropped),
-        len(utterances),
-        ", ".join(sorted(ids)),
-    )
-    if len(dropped) == len(utterances):
-        raise UserError(f"{name}: every utterance has more labels than frames, e.g. '{dropped[0].utt_id}'")
-    return [u for u in utterances if u.utt_id not in ids]

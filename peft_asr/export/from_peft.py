@@ -84,6 +84,7 @@ def _config(settings: LoraSettings, origin: dict | None, name: str | None, ckpt:
             config.upstream = dataclasses.replace(
                 config.upstream, name=name or config.upstream.name, ckpt=ckpt, random_init=False
             )
+        config.head = HeadConfig()  # what check_ctc lets out, whichever version wrote it
         return config
     if not (name or ckpt or settings.base in usual):
         raise UserError(

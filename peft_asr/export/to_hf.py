@@ -51,6 +51,11 @@ def check_ctc(loaded: Loaded) -> None:
             f"the head is {config.head.name}, and transformers' CTC models have one linear map; train with "
             "head.name=linear to export"
         )
+    if config.head.projection:
+        raise UserError(
+            f"the head has a projection of {config.head.projection} before its last map, and transformers' CTC models "
+            "have one linear map; train with head.projection=0 to export"
+        )
     if not isinstance(loaded.model.encoder.readout, LastState):
         raise UserError(
             f"with --peft {config.peft.name} the head does not read the last hidden state alone, and transformers' "

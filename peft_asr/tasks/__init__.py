@@ -1,32 +1,72 @@
 """Tasks and the models that serve them."""
 
+from dataclasses import replace
+
 import torch
 
 from peft_asr import peft
 from peft_asr.config import Config
 from peft_asr.errors import UserError, nearest
-from peft_asr.heads import build_head
+from peft_asr.heads import HEADS, build_head, head_class, resolve_head
 from peft_asr.tasks.asr import AsrTask
+from peft_asr.tasks.asr_lid import AsrLidTask
+from peft_asr.tasks.lid import LidTask, PooledLidTask
+from peft_asr.tasks.pr import PrTask
 from peft_asr.tasks.speech_model import SpeechModel
-from peft_asr.tasks.task import Task
+from peft_asr.tasks.task import Reading, Task
 from peft_asr.upstream import fingerprint, load_upstream
 
-__all__ = ["TASKS", "SpeechModel", "Task", "build", "get_task"]
+__all__ = ["TASKS", "Reading", "SpeechModel", "Task", "build", "get_task", "resolve"]
 
-TASKS: dict[str, type[Task]] = {"asr": AsrTask}
+TASKS: dict[str, type[Task]] = {"asr": AsrTask, "pr": PrTask, "lid": LidTask, "asr_lid": AsrLidTask}
+POOLED_TASKS: dict[str, type[Task]] = {
+    "lid": PooledLidTask
+}  # the forms for heads with one vector an utterance
 
 
-def get_task(name: str, tokenizer) -> Task:
-    """The task of this name over this tokenizer.
+def task_class(name: str, head: str = "linear") -> type[Task]:
+    """The task of this name, in the form that goes with this head.
 
     Raises:
-        UserError: unknown name.
+        UserError: unknown name of either, or a head that the task cannot use.
     """
     if name not in TASKS:
         raise UserError(
             f"unknown task '{name}'{nearest(name, TASKS)}; allowed for task (run.sh: --task): {', '.join(TASKS)}"
         )
-    return TASKS[name](tokenizer)
+    if not head_class(head).pooled:
+        return TASKS[name]
+    if name not in POOLED_TASKS:
+        frames = ", ".join(each for each, cls in HEADS.items() if not cls.pooled)
+        raise UserError(
+            f"the head '{head}' gives one vector an utterance, and the task {name} needs frames; allowed for head.name "
+            f"with it: {frames}"
+        )
+    return POOLED_TASKS[name]
+
+
+def get_task(name: str, tokenizer, head: str = "linear") -> Task:
+    """The task of this name over this tokenizer, in the form that goes with this head; errors as ``task_class``."""
+    return task_class(name, head)(tokenizer)
+
+
+def resolve(config: Config) -> Config:
+    """The config with what follows from other options spelled out: parts of a preset, a head's own sizes,
+    ``train.metric: auto``.
+
+    Resolving twice changes nothing.
+
+    Raises:
+        UserError: an unknown task, method or head.
+    """
+    task = task_class(config.task, config.head.name)
+    metric = task.metrics[0] if config.train.metric == "auto" else config.train.metric
+    return replace(
+        config,
+        peft=peft.expand(config.peft),
+        head=resolve_head(config.head),
+        train=replace(config.train, metric=metric),
+    )
 
 
 def build(config: Config, tokenizer) -> SpeechModel:
@@ -38,7 +78,7 @@ def build(config: Config, tokenizer) -> SpeechModel:
     Raises:
         UserError: anything in the config that does not exist or does not fit.
     """
-    task = get_task(config.task, tokenizer)
+    task = get_task(config.task, tokenizer, config.head.name)
     methods = peft.resolve(config.peft)
     encoder = load_upstream(config.upstream, seed=config.seed)
     upstream_hash = fingerprint(encoder)

@@ -4,7 +4,6 @@ A directory with ``adapter.safetensors`` (the trainable tensors) and ``adapter.j
 of the upstream, step, metrics).
 """
 
-import dataclasses
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from peft_asr import peft
 from peft_asr.config import Config, config_from_dict, config_to_dict
 from peft_asr.errors import UserError
 from peft_asr.files import fsync, read_json, umask, write_json
-from peft_asr.tasks import SpeechModel, build
+from peft_asr.tasks import SpeechModel, build, resolve
 from peft_asr.text.tokenizer import Tokenizer
 
-FORMAT = 1
+FORMAT = 2
 TENSORS, META = "adapter.safetensors", "adapter.json"
 META_KEYS = {
     "task": str, "peft": str, "upstream": dict, "trainable": dict, "boundary": str, "step": int, "metrics": dict,
@@ -57,7 +55,7 @@ def save_adapter(
         "boundary": model.boundary,
         "step": step,
         "metrics": metrics,
-        "config": config_to_dict(dataclasses.replace(config, peft=peft.expand(config.peft))),
+        "config": config_to_dict(resolve(config)),
         "tokenizer": tokenizer.state(),
     }
     try:
@@ -109,12 +107,15 @@ def read_meta(directory: str | Path) -> dict:
             f"no adapter in {directory}: {META} is missing (training writes it when it is complete)"
         )
     meta = read_json(path)
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise UserError(f"{path} is not an adapter of format {FORMAT}")
+    if not isinstance(meta, dict) or meta.get("format") not in (1, FORMAT):
+        raise UserError(f"{path} is not an adapter of format {FORMAT} or 1")
     damaged = [key for key, kind in META_KEYS.items() if not isinstance(meta.get(key), kind)]
     damaged += [f"upstream.{key}" for key in ("name", "sha256") if not isinstance(_of(meta, key), str)]
     if damaged:
         raise UserError(f"{path} is damaged: it has no {', '.join(damaged)}; train again or copy it again")
+    head = meta["config"].get("head")
+    if meta["format"] == 1 and isinstance(head, dict) and head.get("name") == "linear":
+        head["projection"] = 0  # the field was blstm's alone then, and stood there unused
     return meta
 
 

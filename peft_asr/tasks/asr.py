@@ -1,43 +1,10 @@
 """``asr``: speech recognition with CTC."""
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
-from peft_asr.data.batch import Batch
-from peft_asr.tasks.task import Task
-
-BLANK = 0
+from peft_asr.tasks.ctc import CtcTask
 
 
-class AsrTask(Task):
-    """CTC over the token list, blank = token 0; greedy decoding."""
+class AsrTask(CtcTask):
+    """The tokens of the transcript."""
 
     name = "asr"
-
-    def loss(self, logits: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
-        """CTC, each utterance divided by its number of labels, averaged over the batch. Always in float32."""
-        log_probs = torch.log_softmax(logits.float(), dim=-1).transpose(0, 1)
-        losses = F.ctc_loss(
-            log_probs, batch.labels, lengths, batch.label_lengths, blank=BLANK, reduction="none"
-        )
-        return (losses / batch.label_lengths.clamp(min=1)).mean()
-
-    def hypotheses(self, logits: Tensor, lengths: Tensor) -> list[str]:
-        """Greedy: the best token of each frame, repeats collapsed, blanks dropped."""
-        texts = []
-        for path, n in zip(logits.argmax(dim=-1), lengths.tolist(), strict=True):
-            ids = torch.unique_consecutive(path[:n]).tolist()
-            texts.append(self.tokenizer.decode([i for i in ids if i != BLANK]))
-        return texts
-
-    def scores(self, logits: Tensor, lengths: Tensor) -> list[float]:
-        """Log-probability of the greedy path."""
-        best = torch.log_softmax(logits.float(), dim=-1).amax(dim=-1)
-        return [best[i, :n].sum().item() for i, n in enumerate(lengths.tolist())]
-
-    def blank_share(self, logits: Tensor, lengths: Tensor) -> float:
-        """Share of frames whose best token is the blank."""
-        real = torch.arange(logits.shape[1], device=logits.device)[None] < lengths[:, None]
-        blank = logits.argmax(dim=-1) == BLANK
-        return (blank & real).sum().item() / max(int(lengths.sum()), 1)
+    metrics = ("wer", "cer")

@@ -14,7 +14,7 @@ class SpeechModel(nn.Module):
     Args:
         encoder: with its methods injected.
         injected: what ``peft.inject`` returned.
-        head: (B, T, D), (B,) -> (B, T, V).
+        head: (B, T, D), (B,) -> (B, T', V), (B,).
         upstream_hash: fingerprint of the encoder before injection.
     """
 
@@ -36,14 +36,15 @@ class SpeechModel(nn.Module):
             masker: (x (B, T, D), frames (B,), fill (D,) or None) -> masked x; applied at the frozen boundary.
 
         Returns:
-            (B, T, V) float32 and (B,) frame counts.
+            (B, T', V) float32 and (B,) frame counts; T' < T where the head shortens time.
         """
         features, frames = self.encoder(wavs, wav_lengths, masker)
-        return self.head(features, frames).float(), frames
+        logits, frames = self.head(features, frames)
+        return logits.float(), frames
 
     def num_frames(self, samples: int) -> int:
-        """Frames for so many samples."""
-        return self.encoder.geometry.num_frames(samples)
+        """Frames of the output for so many samples."""
+        return self.head.num_frames(self.encoder.geometry.num_frames(samples))
 
     @property
     def boundary(self) -> str:

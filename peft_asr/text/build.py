@@ -4,18 +4,30 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
 from peft_asr.data.tables import read_table
 from peft_asr.errors import UserError
 from peft_asr.files import read_json, sha256
+from peft_asr.text.lexicon import read_lexicon, tell_missing_words
 from peft_asr.text.normalize import clean
-from peft_asr.text.tokenizer import BLANK, SPACE, TYPES, UNKNOWN, Tokenizer
+from peft_asr.text.tokenizer import (
+    BLANK,
+    LANGUAGES_ONLY,
+    SPACE,
+    TYPES,
+    UNKNOWN,
+    Tokenizer,
+    language_token,
+)
 
 logger = logging.getLogger(__name__)
+
+LANGUAGE_TASKS = ("lid", "asr_lid")  # whose token list has languages
 
 
 def make_tokens(
@@ -24,6 +36,8 @@ def make_tokens(
     out_dir: str | os.PathLike,
     nbpe: int = 100,
     lexicon: str | os.PathLike | None = None,
+    task: str = "asr",
+    utt2lang: str | os.PathLike | None = None,
 ) -> Tokenizer:
     """Make a token list from a ``text`` table and save it; one made from the same inputs is left alone.
 
@@ -33,9 +47,13 @@ def make_tokens(
         out_dir: gets ``tokens.txt``.
         nbpe: pieces of bpe and unigram, ``<unk>`` included; lowered, with a log line, if the text has fewer.
         lexicon: for phone: lines ``word phone phone ...``; without it, the text itself is phones.
+        task: ``asr_lid`` puts the languages of ``utt2lang`` before the units of the text; ``lid`` makes a list of
+            languages alone, whatever the type. Other tasks need nothing of the kind.
+        utt2lang: lines ``utterance code`` for the utterances of ``text``.
 
     Raises:
-        UserError: no text, unknown type, words outside the lexicon, ``nbpe`` below the number of characters.
+        UserError: no text, unknown type, no word in the lexicon, ``nbpe`` below the number of characters, a task with
+            languages without ``utt2lang``.
     """
     if type not in TYPES:
         raise UserError(f"unknown --type '{type}'; allowed: {', '.join(TYPES)}")
@@ -44,23 +62,37 @@ def make_tokens(
     rows = read_table(text)
     origin = {"text": sha256(text), "nbpe": nbpe if type in ("bpe", "unigram") else None}
     origin["lexicon"] = sha256(lexicon) if lexicon and Path(lexicon).is_file() else None
+    languages: list[str] = []
+    if task in LANGUAGE_TASKS:
+        languages = read_languages(task, utt2lang, rows)
+        origin |= {"task": task, "languages": languages}
+        type = LANGUAGES_ONLY if task == "lid" else type
     saved = Path(out_dir) / "tokenizer.json"
     complete = saved.is_file() and (Path(out_dir) / "tokens.txt").is_file()
-    if complete and read_json(saved) == {"type": type, "origin": origin}:
+    if complete and _made_from(read_json(saved), type, origin):
         logger.info("%s is complete and made from these inputs: nothing to do", out_dir)
         return Tokenizer.load(out_dir)
-    tokenizer = build(rows.values(), type, nbpe, read_lexicon(lexicon) if lexicon else None)
+    tokenizer = build(rows.values(), type, nbpe, read_lexicon(lexicon) if lexicon else None, languages)
     tokenizer.save(out_dir, origin)
     logger.info("%s: %d tokens (%s) from %d lines", out_dir, len(tokenizer), type, len(rows))
     return tokenizer
 
 
-def build(lines: Iterable[str], type: str, nbpe: int, lexicon: dict[str, str] | None = None) -> Tokenizer:
+def build(
+    lines: Iterable[str],
+    type: str,
+    nbpe: int,
+    lexicon: dict[str, str] | None = None,
+    languages: Sequence[str] = (),
+) -> Tokenizer:
     """The tokenizer of these transcripts; the same lines always give the same one.
 
     Raises:
         UserError: as ``make_tokens``.
     """
+    first = [BLANK, UNKNOWN, *map(language_token, languages)]
+    if type == LANGUAGES_ONLY:
+        return Tokenizer(type, first, languages=languages)
     lines = [line for line in map(clean, lines) if line]
     if not lines:
         raise UserError("a token list needs text, and there is none")
@@ -68,50 +100,43 @@ def build(lines: Iterable[str], type: str, nbpe: int, lexicon: dict[str, str] | 
         model = _train(lines, type, nbpe)
         pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         names = [pieces.id_to_piece(index) for index in range(1, pieces.get_piece_size())]
-        return Tokenizer(type, [BLANK, UNKNOWN, *names], model=model)
+        return Tokenizer(type, [*first, *names], model=model, languages=languages)
     if type == "char":
         symbols = {SPACE if character == " " else character for line in lines for character in line}
     elif lexicon is None:
         symbols = {symbol for line in lines for symbol in line.split()}
     else:
-        _check_words(lines, lexicon)
+        tell_missing_words(lines, lexicon)
         symbols = {phone for phones in lexicon.values() for phone in phones.split()}
     # By code point, <space> where a blank would sort: first.
     ordered = sorted(symbols - {BLANK, UNKNOWN}, key=lambda symbol: " " if symbol == SPACE else symbol)
-    return Tokenizer(type, [BLANK, UNKNOWN, *ordered], lexicon=lexicon)
+    return Tokenizer(type, [*first, *ordered], lexicon=lexicon, languages=languages)
 
 
-def read_lexicon(path: str | os.PathLike) -> dict[str, str]:
-    """Word -> its first pronunciation, from lines ``word phone phone ...`` (``;;;`` starts a comment).
+def read_languages(task: str, utt2lang: str | os.PathLike | None, rows: dict[str, str]) -> list[str]:
+    """The codes of ``utt2lang``, sorted.
 
     Raises:
-        UserError: the file is missing, not UTF-8, or has a word without phones.
+        UserError: it was not given, lacks an utterance of ``rows``, or has something that is no code.
     """
-    try:
-        content = Path(path).read_text(encoding="utf-8")
-    except OSError as err:
-        raise UserError(f"cannot read --lexicon {path}: {err.strerror or err}") from err
-    except UnicodeDecodeError as err:
-        raise UserError(f"--lexicon {path} is not UTF-8: {err}") from err
-    lexicon: dict[str, str] = {}
-    for number, line in enumerate(content.split("\n"), start=1):
-        word, *phones = line.split() or [""]
-        if not word or word.startswith(";;;"):
-            continue
-        if not phones:
-            raise UserError(f"{path}:{number}: the word '{word}' has no phones")
-        lexicon.setdefault(clean(word), " ".join(phones))
-    if not lexicon:
-        raise UserError(f"--lexicon {path} has no word")
-    return lexicon
-
-
-def _check_words(lines: list[str], lexicon: dict[str, str]) -> None:
-    missing = sorted({word for line in lines for word in line.split() if word not in lexicon})
-    if missing:
+    if not utt2lang or not Path(utt2lang).is_file():
+        given = f"and there is no {utt2lang}" if utt2lang else "which was not given"
         raise UserError(
-            f"{len(missing)} words of the text are not in the --lexicon, e.g. {', '.join(missing[:5])}"
+            f"--task {task} needs --utt2lang, lines 'utterance code' for the training set, {given}"
         )
+    languages = read_table(utt2lang)
+    for utt in rows:
+        if utt not in languages:
+            raise UserError(f"{utt2lang} has no language for '{utt}'")
+        if not re.fullmatch(r"[^\s\[\]<>]+", languages[utt]):
+            raise UserError(
+                f"{utt2lang}: '{languages[utt]}' of '{utt}' is no language code; allowed: one word without brackets"
+            )
+    return sorted({languages[utt] for utt in rows})
+
+
+def _made_from(saved: Any, type: str, origin: dict) -> bool:
+    return isinstance(saved, dict) and (saved.get("type"), saved.get("origin")) == (type, origin)
 
 
 def _train(lines: list[str], type: str, nbpe: int) -> bytes:

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import sentencepiece
@@ -14,8 +15,15 @@ from peft_asr.text.normalize import clean
 
 BLANK, UNKNOWN, SPACE = "<blank>", "<unk>", "<space>"
 TYPES = ("char", "bpe", "unigram", "phone")
+LANGUAGES_ONLY = "lang"  # the type of a list for the task lid, made by itself
+SPOKEN_NOISE = "SPN"  # the phone that stands for an unknown word, in lexicons that have it
 # What an unknown token prints as: one character, so that it counts as one error (sentencepiece's choice too).
 UNKNOWN_TEXT = "\u2047"
+
+
+def language_token(code: str) -> str:
+    """How a token list writes a language."""
+    return f"[{code}]"
 
 
 class Tokenizer:
@@ -25,33 +33,45 @@ class Tokenizer:
     char      characters (NFC); a blank is ``<space>``
     bpe       pieces of a sentencepiece model; ``unigram`` likewise
     phone     symbols between blanks; with a lexicon, words become their pronunciation first
+    lang      none: the list has languages alone
     ========  =============================================================================
 
     Attributes:
-        type: one of ``TYPES``.
-        tokens: index = id; 0 is ``<blank>`` (CTC's), 1 ``<unk>``.
-        model: serialised sentencepiece model, or None. Its piece i is token i + 1.
+        type: one of ``TYPES``, or ``lang``.
+        tokens: index = id; 0 is ``<blank>`` (CTC's), 1 ``<unk>``; then one ``[code]`` for each of ``languages``.
+        model: serialised sentencepiece model, or None. Its piece i > 0 is token i + 1 + number of languages.
         lexicon: word -> pronunciation (phones between blanks), or None.
+        languages: codes, in the order of their tokens; [] in a list without languages.
     """
 
     def __init__(
-        self, type: str, tokens: list[str], model: bytes | None = None, lexicon: dict[str, str] | None = None
+        self,
+        type: str,
+        tokens: list[str],
+        model: bytes | None = None,
+        lexicon: dict[str, str] | None = None,
+        languages: Sequence[str] = (),
     ):
-        if type not in TYPES:
+        if type not in (*TYPES, LANGUAGES_ONLY):
             raise UserError(f"unknown token type '{type}'; allowed: {', '.join(TYPES)}")
         if tokens[:2] != [BLANK, UNKNOWN] or len(set(tokens)) != len(tokens):
             raise UserError(
                 f"a token list starts with {BLANK}, {UNKNOWN} and has no token twice: {tokens[:5]}"
+            )
+        self.languages, first = list(languages), 2 + len(languages)
+        if tokens[2:first] != [language_token(code) for code in languages]:
+            raise UserError(
+                f"the languages {', '.join(map(str, languages))} do not follow {UNKNOWN} in the token list"
             )
         self.type, self.tokens, self.model, self.lexicon = type, tokens, model, lexicon
         self._ids = {token: index for index, token in enumerate(tokens)}
         self._pieces = None
         if type in ("bpe", "unigram"):
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
-            if self._pieces.get_piece_size() + 1 != len(tokens):
+            if self._pieces.get_piece_size() - 1 + first != len(tokens):
                 raise UserError(
                     f"the token list has {len(tokens)} tokens, its sentencepiece model "
-                    f"{self._pieces.get_piece_size() + 1}; make both again (stage 2)"
+                    f"{self._pieces.get_piece_size() - 1 + first}; make both again (stage 2)"
                 )
 
     def __len__(self) -> int:
@@ -60,14 +80,14 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of a transcript; unknown symbols become ``<unk>`` (1)."""
         if self._pieces is not None:
-            return [index + 1 for index in self._pieces.encode(clean(text))]
+            return [1 + index + self._shift(index) for index in self._pieces.encode(clean(text))]
         return [self._ids.get(symbol, 1) for symbol in self._symbols(text)]
 
     def decode(self, ids: list[int]) -> str:
-        """Text of token ids that are collapsed already; blanks are passed over."""
-        ids = [index for index in ids if index != 0]
+        """Text of token ids that are collapsed already; blanks and languages are passed over."""
+        ids = [index for index in ids if index != 0 and self.language(index) is None]
         if self._pieces is not None:
-            return clean(self._pieces.decode([index - 1 for index in ids]))
+            return clean(self._pieces.decode([index - 1 - self._shift(index - 1) for index in ids]))
         tokens = [UNKNOWN_TEXT if index == 1 else self.tokens[index] for index in ids]
         if self.type == "phone":
             return " ".join(tokens)
@@ -85,6 +105,35 @@ class Tokenizer:
         missing = {symbol for symbol in self._symbols(text) if symbol not in self._ids}
         return sorted(" " if symbol == SPACE else symbol for symbol in missing)
 
+    def phones(self, text: str) -> list[str] | None:
+        """The phones of a transcript, stress marks kept; for tokens of type phone.
+
+        With a lexicon, those of its words. A word outside it is the phone ``SPN`` if the lexicon has that one; else
+        the transcript has no phones: None.
+        """
+        words = clean(text).split()
+        if self.lexicon is None:
+            return words
+        outside = SPOKEN_NOISE if SPOKEN_NOISE in self._ids else None
+        spoken = [self.lexicon.get(word, outside) for word in words]
+        return None if None in spoken else [phone for phones in spoken for phone in phones.split()]
+
+    def phone_ids(self, phones: list[str]) -> list[int]:
+        """Token ids of ``phones``' answer."""
+        return [self._ids.get(phone, 1) for phone in phones]
+
+    def language_id(self, code: str | None) -> int:
+        """The token of a language; ``<unk>`` (1) for a code that the list does not have."""
+        return 2 + self.languages.index(code) if code in self.languages else 1
+
+    def language(self, index: int) -> str | None:
+        """The language of a token id; None if the token is another."""
+        return self.languages[index - 2] if 2 <= index < 2 + len(self.languages) else None
+
+    def _shift(self, index: int) -> int:
+        """How far the languages push sentencepiece's piece of this id back; its id 0 is ``<unk>``, before them."""
+        return len(self.languages) if index > 0 else 0
+
     def _symbols(self, text: str) -> list[str]:
         text = clean(text)
         if self.type == "char":
@@ -96,6 +145,8 @@ class Tokenizer:
     def state(self) -> dict:
         """Everything, as values that JSON can hold."""
         state: dict = {"type": self.type, "tokens": self.tokens}
+        if self.languages:
+            state["languages"] = self.languages
         if self.model is not None:
             state["model_base64"] = base64.b64encode(self.model).decode("ascii")
         if self.lexicon is not None:
@@ -119,6 +170,7 @@ class Tokenizer:
                 list(state["tokens"]),
                 model=None if model is None else base64.b64decode(model, validate=True),
                 lexicon=None if lexicon is None else json.loads(zlib.decompress(base64.b64decode(lexicon))),
+                languages=state.get("languages", []),
             )
         except (KeyError, TypeError, ValueError, AttributeError, zlib.error, RuntimeError) as err:
             raise UserError(f"the saved token list is damaged: {err!r}") from err
@@ -137,7 +189,8 @@ class Tokenizer:
                 temporary.write_bytes(self.model)
         if self.lexicon is not None:
             write_json(folder / "lexicon.json", self.lexicon)
-        write_json(folder / "tokenizer.json", {"type": self.type, "origin": origin or {}})
+        languages = {"languages": self.languages} if self.languages else {}
+        write_json(folder / "tokenizer.json", {"type": self.type, **languages, "origin": origin or {}})
         write_text(folder / "tokens.txt", "".join(f"{token}\n" for token in self.tokens))
 
     @classmethod
@@ -155,7 +208,8 @@ class Tokenizer:
                 f"no token list {folder}/tokens.txt: run stage 2 first (--stage 2 --stop_stage 2)"
             ) from None
         saved = read_json(folder / "tokenizer.json")
-        type = saved.get("type") if isinstance(saved, dict) else None
+        saved = saved if isinstance(saved, dict) else {}
+        type = saved.get("type")
         model = lexicon = None
         if type in ("bpe", "unigram"):
             try:
@@ -165,6 +219,8 @@ class Tokenizer:
         if (folder / "lexicon.json").is_file() and type == "phone":
             lexicon = read_json(folder / "lexicon.json")
         try:
-            return cls(type, tokens, model, lexicon)
+            return cls(type, tokens, model, lexicon, saved.get("languages", []))
+        except TypeError as err:
+            raise UserError(f"{folder}/tokenizer.json is damaged; run stage 2 again") from err
         except RuntimeError as err:
             raise UserError(f"{folder}/bpe.model is not a sentencepiece model; run stage 2 again") from err

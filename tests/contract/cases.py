@@ -80,7 +80,13 @@ SOME_METHODS = [
 # A fixed number of positions leaves no room before the positional stage (a test holds the refusal).
 NO_ROOM = {"hf_ast": ("p_adapter", "elp"), "hf_whisper": ("p_adapter", "elp")}
 
-HEADS = [HeadConfig(), HeadConfig(name="blstm", projection=16, hidden=12)]
+SMALL = {"hidden": 12, "attention_heads": 2, "feedforward": 16}
+HEADS = [
+    HeadConfig(),
+    HeadConfig(name="blstm", projection=16, hidden=12),
+    HeadConfig(name="transformer", **SMALL),
+    HeadConfig(name="mlsuperb", projection=10, **SMALL),
+]
 
 
 @dataclass(frozen=True)

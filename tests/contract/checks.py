@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 import torch
 
@@ -138,7 +139,7 @@ def _place(name: str, layers: int) -> int:
 def check_padding(case: Case, checkpoint: str, head=None) -> None:
     """8. An utterance's logits do not depend on its batch mates or its padding."""
     model = case.build(checkpoint, head)
-    for _ in _steps(model.train(), 1):
+    for _ in _steps(model.train(), 1, [9000, 8000, 7000]):  # enough frames for the labels behind every head
         pass
     model.eval()
     wavs, lengths = random_wavs([12000, 5000, 1600])
@@ -187,7 +188,7 @@ def _tensors(model: SpeechModel):
     return [*model.named_parameters(), *model.named_buffers()]
 
 
-def _steps(model: SpeechModel, steps: int):
+def _steps(model: SpeechModel, steps: int, samples: Sequence[int] = (9000, 6000, 4000)):
     """Plain training steps; yields after each backward pass, before the weights move."""
     task = get_task("asr", TOKENS)
     if model.wants_first_batch:
@@ -195,7 +196,7 @@ def _steps(model: SpeechModel, steps: int):
     model.begin(total_steps=100)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     for step in range(steps):
-        batch = make_batch([9000, 6000, 4000], seed=step)
+        batch = make_batch(list(samples), seed=step)
         torch.manual_seed(step)
         optimizer.zero_grad(set_to_none=True)
         loss = task.loss(*model(batch.wavs, batch.wav_lengths), batch)

@@ -87,6 +87,7 @@ def test_ids_mean_the_same(tiny_checkpoint, tmp_path):
     "spec, changes, message",
     [
         ("lora", {"name": "blstm"}, "the head is blstm, .* head.name=linear"),
+        ("lora", {"projection": 8}, "the head has a projection of 8 .* train with head.projection=0"),
         ("weighted_sum", {}, "--peft weighted_sum the head does not read the last hidden state alone"),
         ("adapterbias", {}, "'adapterbias' cannot be merged: "),
         ("lora", {"tokenizer": Tokenizer("char", ["<blank>", "<unk>", "a", "|"])}, "the token list has '|'"),

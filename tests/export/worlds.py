@@ -42,6 +42,7 @@ def write_world(
     *,
     name: str = "hubert",
     head: str | None = None,
+    projection: int = 0,
     tokenizer: Tokenizer | None = None,
 ) -> SpeechModel:
     """Write an adapter whose every tensor is away from its start; returns its model."""
@@ -50,7 +51,7 @@ def write_world(
         seed=3,
         upstream=UpstreamConfig(name=name, ckpt=checkpoint),
         peft=PeftConfig(spec, {spec.split("+")[0]: options} if options else {}),
-        head=HeadConfig(name=head or "linear", projection=8, hidden=8),
+        head=HeadConfig(name=head or "linear", projection=projection, hidden=8),
     )
     model = build(config, tokenizer)
     generator = torch.Generator().manual_seed(5)

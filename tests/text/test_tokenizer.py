@@ -125,9 +125,93 @@ def test_phones_in_the_text():
     assert tokenizer.unknown("K AH ZH") == ["ZH"]
 
 
-def test_word_outside_the_lexicon():
-    with pytest.raises(UserError, match=r"^2 words of the text are not in the --lexicon, e\.g\. dog, eats$"):
-        build(["the dog", "eats the cat"], "phone", 0, LEXICON)
+def test_words_outside_the_lexicon_are_told(caplog):
+    build(["the dog", "eats a cat", "the cat"], "phone", 0, LEXICON)
+    build(["the dog"], "phone", 0, {**LEXICON, "<noise>": "SPN"})
+    build(["the cat"], "phone", 0, LEXICON)
+    start = "of the text are not in the --lexicon, e.g. dog"
+    assert caplog.messages == [
+        f"2 words in 2 of 3 lines {start}, eats: the task pr leaves these lines out",
+        f"1 words in 1 of 1 lines {start}: the task pr reads each as the phone SPN",
+    ]
+    with pytest.raises(
+        UserError,
+        match=r"^every line of the text has a word that is not in the --lexicon, e\.g\. DOG, THE: .* case of letters$",
+    ):
+        build(["THE DOG", "THE"], "phone", 0, LEXICON)
+
+
+def test_phones_of_a_transcript():
+    with_lexicon = build(["the cat"], "phone", 0, LEXICON)
+    assert with_lexicon.phones(" the  cat") == ["DH", "AH", "K", "AE", "T"]
+    assert with_lexicon.phones("the dog") is None
+    noisy = build(["the"], "phone", 0, {"the": "DH AH1", "<noise>": "SPN"})
+    assert noisy.phones("the dog the") == ["DH", "AH1", "SPN", "DH", "AH1"]
+    assert build(["DH AH"], "phone", 0).phones("DH ZH") == ["DH", "ZH"]
+
+
+@pytest.mark.parametrize(("type", "size"), [("char", 0), ("bpe", 40), ("unigram", 22), ("phone", 0)])
+def test_languages_stand_before_the_units_and_change_nothing_else(type, size, tmp_path):
+    plain, made = build(LINES, type, size), build(LINES, type, size, languages=["fra", "swa"])
+    assert plain.languages == [] and made.languages == ["fra", "swa"]
+    assert made.tokens == ["<blank>", "<unk>", "[fra]", "[swa]", *plain.tokens[2:]]
+    for line in [*LINES, "the Ж dog"]:
+        ids = plain.encode(line)
+        assert made.encode(line) == [i + 2 if i > 1 else i for i in ids]
+        assert made.decode([2, *made.encode(line)]) == plain.decode(ids)
+        assert made.unknown(line) == plain.unknown(line)
+    assert [made.language_id(code) for code in ("fra", "swa", "deu", None)] == [2, 3, 1, 1]
+    assert [made.language(i) for i in range(5)] == [None, None, "fra", "swa", None]
+    made.save(tmp_path)
+    for again in (Tokenizer.load(tmp_path), Tokenizer.from_state(json.loads(json.dumps(made.state())))):
+        assert again.state() == made.state() and again.languages == ["fra", "swa"]
+
+
+@pytest.mark.parametrize("languages", [["swa", "fra"], ["fra", "swa", "a"], "fra", 3, [3]])
+def test_damaged_languages(languages, tmp_path):
+    made = build(["a b"], "char", 0, languages=["fra", "swa"])
+    made.save(tmp_path)
+    saved = json.loads((tmp_path / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**saved, "languages": languages}))
+    with pytest.raises(UserError, match="languages|damaged"):
+        Tokenizer.load(tmp_path)
+
+
+def test_make_tokens_with_languages(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    write_table(tmp_path / "text", {"a": "x", "b": "y"})
+    write_table(tmp_path / "utt2lang", {"a": "swa", "b": "fra", "c": "deu"})
+    inputs = {"text": tmp_path / "text", "utt2lang": tmp_path / "utt2lang"}
+    joint = make_tokens(type="char", out_dir=tmp_path / "joint", task="asr_lid", **inputs)
+    assert joint.tokens == ["<blank>", "<unk>", "[fra]", "[swa]", "x", "y"]
+    for _ in range(2):
+        lid = make_tokens(type="bpe", out_dir=tmp_path / "lid", task="lid", **inputs)
+        assert (lid.type, lid.tokens) == ("lang", ["<blank>", "<unk>", "[fra]", "[swa]"])
+    assert caplog.messages[-1].endswith("is complete and made from these inputs: nothing to do")
+    assert (lid.encode("x"), lid.decode([2, 3]), lid.unknown("x")) == ([1], "", ["x"])
+    write_table(tmp_path / "utt2lang", {"a": "swa", "b": "swa"})
+    assert make_tokens(type="bpe", out_dir=tmp_path / "lid", task="lid", **inputs).languages == ["swa"]
+    assert make_tokens(tmp_path / "text", "char", tmp_path / "plain", task="asr").languages == []
+
+
+def test_bad_utt2lang(tmp_path):
+    write_table(tmp_path / "text", {"a": "x", "b": "y"})
+    arguments = {"type": "char", "out_dir": tmp_path / "out", "task": "lid"}
+    with pytest.raises(
+        UserError, match="--task lid needs --utt2lang, lines 'utterance code' .*, which was not given$"
+    ):
+        make_tokens(tmp_path / "text", **arguments)
+    with pytest.raises(UserError, match="needs --utt2lang, .*, and there is no .*utt2lang$"):
+        make_tokens(tmp_path / "text", **arguments, utt2lang=tmp_path / "utt2lang")
+    write_table(tmp_path / "utt2lang", {"a": "fra"})
+    with pytest.raises(UserError, match="utt2lang has no language for 'b'$"):
+        make_tokens(tmp_path / "text", **arguments, utt2lang=tmp_path / "utt2lang")
+    write_table(tmp_path / "utt2lang", {"a": "fra", "b": "swa kenya"})
+    with pytest.raises(
+        UserError, match="'swa kenya' of 'b' is no language code; allowed: one word without brackets"
+    ):
+        make_tokens(tmp_path / "text", **arguments, utt2lang=tmp_path / "utt2lang")
+    assert not (tmp_path / "out").exists()
 
 
 def test_lexicon_file(tmp_path):
