@@ -15,6 +15,20 @@ def boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"expected true or false, got '{text}'")
 
 
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got '{text}'")
+    return int(text)
+
+
+def gpus(text: str) -> str:
+    """``auto`` or a number of GPUs."""
+    if text != "auto" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected auto or a number of GPUs, got '{text}'")
+    return text
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """``--config FILE`` (repeatable), ``--set key=value ...`` (repeatable) and the words for upstream and method."""
     parser.add_argument(
@@ -33,14 +47,14 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from_arguments(args: argparse.Namespace, extra: list[str] | None = None) -> Config:
-    """The config that these arguments mean, method options spelled out.
+    """The config that these arguments mean, as ``tasks.resolve`` spells it out.
 
     ``--set`` wins over the words, and ``extra`` (key=value) over files.
 
     Raises:
         UserError: as ``load_config``.
     """
-    from peft_asr.peft import expand  # imports torch, which other commands do without
+    from peft_asr.tasks import resolve  # imports torch, which other commands do without
 
     parts = [_from_peft_config(args.peft_config)] if args.peft_config else []
     overrides = list(extra or [])
@@ -57,8 +71,7 @@ def config_from_arguments(args: argparse.Namespace, extra: list[str] | None = No
         overrides.append(f"peft.options.{item}")
     overrides += [item for group in args.set for item in group]
     config = load_config(args.config, overrides, parts)
-    config.peft = expand(config.peft)
-    return config
+    return resolve(config)
 
 
 def _from_peft_config(path: str) -> tuple[str, dict]:

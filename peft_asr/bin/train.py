@@ -7,7 +7,7 @@ checkpoints/ (the best), summary.json and, when training is complete, adapter/.
 import argparse
 import sys
 
-from peft_asr.bin.options import add_config_arguments, boolean, config_from_arguments
+from peft_asr.bin.options import add_config_arguments, boolean, config_from_arguments, count, gpus
 
 _WORDS = {
     "train_dir": "data.train_dir",
@@ -37,7 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", type=boolean, default=False, metavar="BOOL", help="start afresh in --exp"
     )
     parser.add_argument(
-        "--ngpu", choices=("auto", "0", "1"), default="auto", help="auto: a GPU where there is one"
+        "--ngpu",
+        type=gpus,
+        default="auto",
+        help="GPUs of each node, one process each; auto: one where there is one",
+    )
+    parser.add_argument("--num_processes", type=count, default=1, help="processes of each node without GPUs")
+    parser.add_argument(
+        "--num_nodes", type=count, default=1, help="start the same command on each (srun, or $MASTER_ADDR)"
     )
 
 
@@ -47,9 +54,14 @@ def run(args: argparse.Namespace) -> int:
         f"{key}={getattr(args, word)}" for word, key in _WORDS.items() if getattr(args, word) is not None
     ]
     config = config_from_arguments(args, extra)
+    from peft_asr.train.launch import launch
+    from peft_asr.train.ranks import launched
     from peft_asr.train.run import train
     from peft_asr.train.stop import Interrupted
 
+    processes = max(args.num_processes, int(args.ngpu) if args.ngpu != "auto" else 1)
+    if processes * args.num_nodes > 1 and not launched():
+        return launch(args.argv, processes, args.num_nodes)
     try:
         train(config, args.exp, overwrite=args.overwrite, ngpu=args.ngpu)
     except Interrupted as stop:

@@ -24,6 +24,7 @@ class SpeechLoader:
         buckets: shuffled utterances are drawn from so many classes of like length: more classes pad less,
             fewer mix better.
         num_workers: loading processes; 0 loads in this one. Has no influence on the batches.
+        rank, world: this process is one of ``world`` that train together and loads its share of every batch.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class SpeechLoader:
         shuffle: bool = True,
         buckets: int = 10,
         num_workers: int = 1,
+        rank: int = 0,
+        world: int = 1,
     ):
         for name, value, least in (
             ("data.batch_s", batch_s, 1e-3),
@@ -48,6 +51,8 @@ class SpeechLoader:
         self.shuffle = shuffle
         self.buckets = buckets
         self.num_workers = num_workers
+        self.rank = rank
+        self.world = world
         self._cached: tuple[int, list[list[int]]] = (-1, [])
 
     def num_batches(self, epoch: int) -> int:
@@ -55,15 +60,15 @@ class SpeechLoader:
         return len(self.batches(epoch))
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """The indices of the utterances of each batch of an epoch."""
+        """The indices of the utterances of each batch of an epoch, all shares together."""
         if not self.shuffle:
             epoch = 0
         if self._cached[0] != epoch:
             self._cached = (epoch, self._shuffled(epoch) if self.shuffle else self._sorted())
         return self._cached[1]
 
-    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch.
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch | None]:
+        """Yield the batches of an epoch, this process's share of each: None where it has none.
 
         Args:
             epoch: 0, 1, ...
@@ -74,7 +79,7 @@ class SpeechLoader:
         """
         # The DataLoader draws a seed for its workers: from an own generator, to leave the global one alone.
         loader = DataLoader(
-            _Loaded(self.dataset, self.batches(epoch)[start_batch:]),
+            _Loaded(self.dataset, [self.share(batch) for batch in self.batches(epoch)[start_batch:]]),
             batch_size=None,
             num_workers=self.num_workers,
             generator=torch.Generator().manual_seed(self.seed),
@@ -83,6 +88,14 @@ class SpeechLoader:
             if isinstance(batch, UserError):
                 raise batch
             yield batch
+
+    def share(self, batch: list[int]) -> list[int]:
+        """What of a batch is this process's: every ``world``-th from long to short, so that shares weigh the same."""
+        if self.world == 1:
+            return batch
+        utterances = self.dataset.utterances
+        by_length = sorted(batch, key=lambda i: (-utterances[i].samples, utterances[i].utt_id))
+        return by_length[self.rank :: self.world]
 
     def _shuffled(self, epoch: int) -> list[list[int]]:
         generator = np.random.default_rng([self.seed, epoch])
@@ -120,7 +133,7 @@ class SpeechLoader:
 
 
 class _Loaded:
-    """What the DataLoader's processes work through: batch number -> Batch, or the UserError it met.
+    """What the DataLoader's processes work through: batch number -> Batch (None if empty), or the UserError it met.
 
     An error is handed over as a value because the DataLoader would wrap a raised one into pages of traceback.
     """
@@ -132,7 +145,9 @@ class _Loaded:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, number: int) -> Batch | UserError:
+    def __getitem__(self, number: int) -> Batch | UserError | None:
+        if not self.batches[number]:
+            return None
         try:
             return collate([self.dataset[index] for index in self.batches[number]])
         except UserError as err:
@@ -156,4 +171,5 @@ def collate(items: list[tuple]) -> Batch:
         labels=labels,
         label_lengths=label_lengths,
         texts=[utterance.text for utterance in utterances],
+        langs=[utterance.lang for utterance in utterances],
     )

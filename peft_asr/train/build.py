@@ -9,11 +9,12 @@ from peft_asr.data.loader import SpeechLoader
 from peft_asr.tasks.adapter import save_adapter
 from peft_asr.text.tokenizer import Tokenizer
 from peft_asr.train.parts import Parts
+from peft_asr.train.ranks import ALONE, Ranks
 from peft_asr.train.seeding import derive
 
 
-def build_parts(config: Config) -> Parts:
-    """Load tokens, upstream, method, head and data.
+def build_parts(config: Config, ranks: Ranks = ALONE) -> Parts:
+    """Load tokens, upstream, method, head and data; the loaders yield the shares of this one of ``ranks``.
 
     Raises:
         UserError: whatever of these is missing, broken or unknown.
@@ -21,15 +22,15 @@ def build_parts(config: Config) -> Parts:
     tokenizer = Tokenizer.load(config.data.token_dir)
     model = tasks.build(config, tokenizer)
     model.encoder.checkpointing = config.train.gradient_checkpointing
-    task = tasks.get_task(config.task, tokenizer)
+    task = tasks.get_task(config.task, tokenizer, config.head.name)
 
     options = config.data
     limits = {"min_s": options.min_s, "max_s": options.max_s, "num_frames": model.num_frames}
-    train_set = SpeechDataset.load(options.train_dir, tokenizer, role="train", **limits)
-    valid_set = SpeechDataset.load(options.valid_dir, tokenizer, role="valid", **limits)
-    workers = options.num_workers
-    train_loader = SpeechLoader(train_set, options.batch_s, config.seed, True, options.buckets, workers)
-    valid_loader = SpeechLoader(valid_set, options.valid_batch_s, shuffle=False, num_workers=workers)
+    train_set = SpeechDataset.load(options.train_dir, task, role="train", **limits)
+    valid_set = SpeechDataset.load(options.valid_dir, task, role="valid", **limits)
+    common = {"num_workers": options.num_workers, "rank": ranks.rank, "world": ranks.world}
+    train_loader = SpeechLoader(train_set, options.batch_s, config.seed, True, options.buckets, **common)
+    valid_loader = SpeechLoader(valid_set, options.valid_batch_s, shuffle=False, **common)
 
     def save(folder: Path, step: int, metrics: dict) -> None:
         save_adapter(folder, model, config, tokenizer, step=step, metrics=metrics)

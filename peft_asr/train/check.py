@@ -2,8 +2,12 @@
 
 import logging
 
+import torch
+
 from peft_asr.config import Config, TrainConfig
 from peft_asr.errors import UserError, nearest
+from peft_asr.heads import build_head
+from peft_asr.tasks import task_class
 from peft_asr.train.optim import OPTIMIZERS
 from peft_asr.train.schedule import SCHEDULES
 
@@ -13,7 +17,6 @@ _CHOICES = {
     "optimizer": tuple(OPTIMIZERS),
     "schedule": SCHEDULES,
     "dtype": ("float32", "bfloat16", "auto"),
-    "metric": ("wer", "cer", "loss"),
 }
 _AT_LEAST_ONE = ("accum", "log_every", "valid_every", "save_every", "keep_best")
 _NOT_NEGATIVE = (
@@ -35,7 +38,8 @@ def check_options(config: Config) -> None:
         UserError: with the option, its value and what is allowed.
     """
     train = config.train
-    for name, allowed in _CHOICES.items():
+    task = task_class(config.task, config.head.name)
+    for name, allowed in {**_CHOICES, "metric": ("auto", *task.metrics, "loss")}.items():
         value = getattr(train, name)
         if value not in allowed:
             raise UserError(f"train.{name}={value}{nearest(value, allowed)}; allowed: {', '.join(allowed)}")
@@ -64,9 +68,13 @@ def check_options(config: Config) -> None:
         _require(mask, name, getattr(mask, name) >= 1, "1 or more", "train.mask.")
     _require(config, "seed", config.seed >= 0, "0 or more", "")
     head, data, decode = config.head, config.data, config.decode
-    for name in ("projection", "hidden", "layers"):
-        _require(head, name, getattr(head, name) >= 1, "1 or more", "head.")
-    _require(head, "dropout", 0 <= head.dropout < 1, "in [0, 1)", "head.")
+    for name in ("hidden", "layers", "feedforward", "attention_heads", "kernel"):
+        value = getattr(head, name)
+        _require(head, name, value is None or value >= 1, "1 or more", "head.")
+    _require(head, "projection", (head.projection or 0) >= 0, "0 (none) or more", "head.")
+    _require(head, "dropout", 0 <= (head.dropout or 0) < 1, "in [0, 1)", "head.")
+    with torch.device("meta"):
+        build_head(head, dim=768, classes=3)  # for its own checks; which upstream does not matter to them
     _require(data, "num_workers", data.num_workers >= 0, "0 or more", "data.")
     _require(decode, "num_workers", decode.num_workers >= 0, "0 or more", "decode.")
     _require(decode, "batch_s", decode.batch_s > 0, "more than 0", "decode.")

@@ -13,8 +13,9 @@ from peft_asr.train.experiment import Experiment
 from peft_asr.train.keeper import Keeper
 from peft_asr.train.parts import Parts
 from peft_asr.train.progress import Progress
+from peft_asr.train.ranks import ALONE, Ranks
 from peft_asr.train.stop import Interrupted, StopSignals
-from peft_asr.train.validate import validate
+from peft_asr.train.validate import METRICS, cost, metrics_text, validate
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ def finish(
     device: torch.device,
     dtype: torch.dtype | None,
     stop: StopSignals,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Choose the final weights, write summary.json, and let ``adapter/`` appear last, whole.
 
@@ -37,30 +39,34 @@ def finish(
     best = progress.best[0]
     steps = [b.step for b in progress.best] if config.train.average_best else [best.step]
     metrics = _metrics_at(progress, best.step)
+    best_value = metrics[metric]
     if len(steps) > 1:
         parts.model.load_trainable_state(keeper.mean(steps))
-        result = validate(parts.model, parts.task, parts.valid_loader, device, dtype, stop)
+        result = validate(parts.model, parts.task, parts.valid_loader, device, dtype, stop, ranks)
         if result is None:
             raise Interrupted(
                 stop.requested,
                 "stopped while validating the mean of the best checkpoints; run the same command again",
             )
-        averaged = {"loss": result.loss, "wer": result.wer, "cer": result.cer}
+        averaged = result.metrics
         logger.info(
-            "mean of steps %s: dev loss %.4f, WER %.2f %%, CER %.2f %%", sorted(steps), *averaged.values()
+            "mean of steps %s: dev loss %.4f, %s", sorted(steps), averaged["loss"], metrics_text(averaged)
         )
-        if averaged[metric] <= best.value:
+        if cost(averaged, metric) <= best.value:
             metrics = averaged
         else:
             logger.info(
                 "the mean is worse on the dev set than step %d alone (%s %.4f), which is kept",
                 best.step,
                 metric,
-                best.value,
+                metrics[metric],
             )
             steps = [best.step]
     if len(steps) == 1:
         parts.model.load_trainable_state(keeper.mean(steps))
+    ranks.barrier()  # all have read their checkpoints
+    if not ranks.leader:
+        return
 
     final = experiment.checkpoints / "final"
     shutil.rmtree(final, ignore_errors=True)
@@ -79,25 +85,26 @@ def finish(
         "adapter_bytes": size,
         "metric": metric,
         "best_step": best.step,
-        "best_value": best.value,
+        "best_value": best_value,
         "averaged_steps": sorted(steps),
         "dev": metrics,
         "step_s": statistics.median(progress.step_s) if progress.step_s else None,
         "speech_per_s": round(progress.speech_per_s, 3),
         "device": device.type,
+        "processes": ranks.world,
         "dtype": str(dtype or torch.float32).removeprefix("torch."),
     }
     write_json(experiment.summary, summary)
     os.rename(final, experiment.adapter)
     logger.info(
-        "done: %s (%d bytes), dev WER %.2f %%, CER %.2f %%",
+        "done: %s (%d bytes), dev loss %.4f, %s",
         experiment.adapter,
         size,
-        metrics["wer"],
-        metrics["cer"],
+        metrics["loss"],
+        metrics_text(metrics),
     )
 
 
 def _metrics_at(progress: Progress, step: int) -> dict[str, float]:
     record = next(r for r in progress.history if r["step"] == step)
-    return {"loss": record["valid_loss"], "wer": record["wer"], "cer": record["cer"]}
+    return {"loss": record["valid_loss"], **{name: record[name] for name in METRICS if name in record}}

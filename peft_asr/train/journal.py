@@ -15,6 +15,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from peft_asr.errors import UserError
 from peft_asr.files import write_text
 from peft_asr.train.progress import Progress
+from peft_asr.train.validate import METRICS, metrics_text
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +30,29 @@ class Journal:
         progress: of the run, read at every report.
         total_steps: of the whole run.
         log_every: steps between log lines.
+        speaks: False reports nothing.
     """
 
     def __init__(
-        self, metrics_path: Path, tensorboard_dir: Path, progress: Progress, total_steps: int, log_every: int
+        self,
+        metrics_path: Path,
+        tensorboard_dir: Path,
+        progress: Progress,
+        total_steps: int,
+        log_every: int,
+        speaks: bool = True,
     ):
         self.metrics_path = metrics_path
         self.tensorboard_dir = tensorboard_dir
         self.progress = progress
         self.total_steps = total_steps
         self.log_every = log_every
+        self.speaks = speaks
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Journal":
+        if not self.speaks:
+            return self
         self._write_metrics()
         with self._disk_errors():
             self.board = SummaryWriter(self.tensorboard_dir, purge_step=self.progress.step + 1)
@@ -56,6 +67,8 @@ class Journal:
         return self
 
     def __exit__(self, *exc_info) -> None:
+        if not self.speaks:
+            return
         self.bar.close()
         self._stack.close()
         # A disk that is full now was full at the last report too, and that one has spoken.
@@ -64,21 +77,26 @@ class Journal:
 
     def step(self, loss: float, rates: dict[str, float], grad_norm: float) -> None:
         """Report the training step that ``progress.step`` counts as done."""
+        if not self.speaks:
+            return
         p = self.progress
-        wer = f"{p.history[-1]['wer']:.1f} %" if p.history else "-"
+        dev = "-"
+        if p.history:
+            name = next(name for name in METRICS if name in p.history[-1])
+            dev = f"{METRICS[name]} {p.history[-1][name]:.1f} %"
         left = readable_time(self._seconds_left())
-        shown = f"loss {loss:.3f}, dev WER {wer}, {p.speech_per_s:.0f} s of speech/s, {left} left"
+        shown = f"loss {loss:.3f}, dev {dev}, {p.speech_per_s:.0f} s of speech/s, {left} left"
         self.bar.set_postfix_str(shown, refresh=False)
         self.bar.update(p.step - self.bar.n)
         if p.step % self.log_every and p.step != self.total_steps:
             return
         logger.info(
-            "step %d/%d, epoch %d, loss %.4f, dev WER %s, lr %s, %.1f seconds of speech per second, %s left",
+            "step %d/%d, epoch %d, loss %.4f, dev %s, lr %s, %.1f seconds of speech per second, %s left",
             p.step,
             self.total_steps,
             p.current_epoch,
             loss,
-            wer,
+            dev,
             ", ".join(f"{name} {rate:.2e}" for name, rate in rates.items()),
             p.speech_per_s,
             left,
@@ -91,20 +109,23 @@ class Journal:
 
     def validation(self, record: dict, example: tuple[str, str, str]) -> None:
         """Report a validation; its record is already the last of ``progress.history``."""
+        if not self.speaks:
+            return
+        blank = record["blank_share"]
         logger.info(
-            "validation at step %d: loss %.4f, WER %.2f %%, CER %.2f %%, %.1f %% blank frames, %.1f s",
+            "validation at step %d: loss %.4f, %s%s, %.1f s",
             record["step"],
             record["valid_loss"],
-            record["wer"],
-            record["cer"],
-            100 * record["blank_share"],
+            metrics_text(record),
+            "" if blank is None else f", {100 * blank:.1f} % blank frames",
             record["valid_s"],
         )
         logger.info('validation at step %d: %s is "%s", heard as "%s"', record["step"], *example)
         self._write_metrics()
         with self._disk_errors():
-            for name in ("valid_loss", "wer", "cer", "blank_share"):
-                self.board.add_scalar(f"valid/{name}", record[name], record["step"])
+            for name in ("valid_loss", *METRICS, "blank_share"):
+                if record.get(name) is not None:
+                    self.board.add_scalar(f"valid/{name}", record[name], record["step"])
             self.board.flush()
 
     def _seconds_left(self) -> float:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from peft_asr.errors import UserError
 from peft_asr.train.progress import Best, Progress
+from peft_asr.train.ranks import ALONE, Ranks
+from peft_asr.train.validate import cost
 
 logger = logging.getLogger(__name__)
 
@@ -20,33 +22,42 @@ logger = logging.getLogger(__name__)
 class Keeper:
     """Keeps ``checkpoints/step_<N>`` of the ``keep`` best validations.
 
-    The better validation is the one with the lower metric; of equal ones that with the lower validation loss,
-    then the earlier. (While a model still outputs only blanks its WER stays at 100 %, but its loss shows
-    which is better.)
+    The better validation is the one with the lower ``cost`` of the metric; of equal ones that with the lower
+    validation loss, then the earlier. (While a model still outputs only blanks its WER stays at 100 %, but its
+    loss shows which is better.)
 
     Args:
         folder: ``checkpoints/``.
         save: writes the current adapter to a folder: ``save(folder, step, metrics)``.
+        ranks: only the leader writes and removes.
     """
 
-    def __init__(self, folder: Path, keep: int, metric: str, save: Callable[[Path, int, dict], None]):
+    def __init__(
+        self,
+        folder: Path,
+        keep: int,
+        metric: str,
+        save: Callable[[Path, int, dict], None],
+        ranks: Ranks = ALONE,
+    ):
         self.folder = folder
         self.keep = keep
         self.metric = metric
         self.save = save
+        self.ranks = ranks
 
     def consider(self, progress: Progress, metrics: dict[str, float]) -> bool:
         """Keep the current weights if they are among the best so far; update ``progress.best``.
 
         Args:
-            metrics: ``loss``, ``wer`` and ``cer`` of the validation at ``progress.step``.
+            metrics: ``metrics`` of the validation at ``progress.step``.
 
         Returns:
             Whether they are the best so far.
         """
-        new = Best(_number(metrics[self.metric]), _number(metrics["loss"]), progress.step)
+        new = Best(_number(cost(metrics, self.metric)), _number(metrics["loss"]), progress.step)
         best = sorted([*progress.best, new])[: self.keep]
-        if new in best:
+        if new in best and self.ranks.leader:
             target = self.path(new.step)
             shutil.rmtree(target, ignore_errors=True)  # of a later stretch that a kill has undone
             self.save(target, new.step, metrics)
@@ -65,7 +76,7 @@ class Keeper:
         """
         wanted = {self.path(best.step) for best in progress.best}
         for path in self.folder.glob("*"):
-            if path not in wanted:
+            if path not in wanted and self.ranks.leader:
                 shutil.rmtree(path, ignore_errors=True)
 
     def mean(self, steps: list[int]) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from peft_asr.train.optim import build_optimizer, learning_rates, named_paramete
 from peft_asr.train.parts import Parts
 from peft_asr.train.precision import autocast_dtype
 from peft_asr.train.progress import Progress
+from peft_asr.train.ranks import ALONE, Ranks
 from peft_asr.train.state import load_state, save_state
 from peft_asr.train.step import NonfiniteGuard, apply, gather
 from peft_asr.train.stop import Interrupted, StopSignals
@@ -36,8 +37,9 @@ def fit(
     experiment: Experiment,
     parts: Parts,
     device: torch.device,
-    log: LogFile,
+    log: LogFile | None,
     overwrite: bool = False,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train until the end, and leave the adapter in ``experiment``.
 
@@ -48,6 +50,9 @@ def fit(
     Between two steps the run is at a *boundary*: there it validates, saves, stops and resumes. The randomness
     of a batch depends on (seed, epoch, batch) alone, so the steps after a boundary are the same whether or
     not the run was interrupted there.
+
+    All of ``ranks`` run this function side by side on their shares of the same batches, and go from boundary to
+    boundary together; only rank 0 writes. Their number changes the order of sums and what dropout draws, nothing else.
 
     Raises:
         UserError: too many non-finite losses, the disk is full, the data changed since the state was saved.
@@ -65,48 +70,56 @@ def fit(
     check_length(options, total_steps)
 
     # 2. Where an earlier run stopped, if there was one; one to overwrite goes only now that this one can begin
-    experiment.begin(config, overwrite)
-    if overwrite:
-        log.drop_earlier()
+    if ranks.leader:
+        experiment.begin(config, overwrite)
+        if overwrite:
+            log.drop_earlier()
+    ranks.barrier()
     progress = load_state(experiment.state, model, optimizer, parts.data)
     if progress is not None:
         logger.info("resumed at step %d, epoch %d, batch %d", progress.step, progress.epoch, progress.batch)
     elif model.wants_first_batch:
         first = to_device(next(iter(parts.train_loader.epoch(1))), device)
         model.start(first.wavs, first.wav_lengths)
+        ranks.follow_leader(list(model.trainable_state().values()))
     model.begin(total_steps)
     progress = progress or Progress()
-    log.cut_back(progress.step, progress.validated_step)
+    if ranks.leader:
+        log.cut_back(progress.step, progress.validated_step)
     saved_step, wall_s, started = progress.step, progress.wall_s, time.monotonic()
 
     # 3. What watches, and what feeds
-    keeper = Keeper(experiment.checkpoints, options.keep_best, options.metric, parts.save)
+    keeper = Keeper(experiment.checkpoints, options.keep_best, options.metric, parts.save, ranks)
     guard = NonfiniteGuard(config, progress.nonfinite_losses, progress.nonfinite_gradients)
     gradient_check = GradientCheck(named_parameters(optimizer))
     masker = build_masker(options.mask)
     stream = BatchStream(parts.train_loader, progress.epoch, progress.batch)
-    journal = Journal(experiment.metrics, experiment.tensorboard, progress, total_steps, options.log_every)
+    board = experiment.tensorboard
+    journal = Journal(experiment.metrics, board, progress, total_steps, options.log_every, ranks.leader)
 
     with StopSignals() as stop, journal:
         while True:
             # 4. A boundary: validate where it is due
+            ranks.agree(stop)
             at_end = progress.step >= total_steps or (0 < options.max_epochs < progress.epoch)
             if at_end and progress.step == 0:
                 raise UserError("the run ended without one step: all batches were skipped, see the warnings")
             due = at_end or (progress.step > 0 and progress.step % options.valid_every == 0)
             if due and progress.validated_step < progress.step and not stop.requested:
                 began = time.monotonic()
-                result = validate(model, task, parts.valid_loader, device, dtype, stop)
+                result = validate(model, task, parts.valid_loader, device, dtype, stop, ranks)
                 if result is not None:
                     progress.wall_s = wall_s + time.monotonic() - started
                     note_validation(config, progress, result, time.monotonic() - began, keeper, journal)
             at_end = at_end or (0 < options.patience <= progress.stale_validations)
 
             # 5. Save where it is due, then stop if asked to or done
+            ranks.agree(stop)
             due = progress.step != saved_step and progress.step % options.save_every == 0
             if due or at_end or stop.requested:
                 progress.wall_s = wall_s + time.monotonic() - started
-                save_state(experiment.state, model, optimizer, progress, parts.data)
+                if ranks.leader:
+                    save_state(experiment.state, model, optimizer, progress, parts.data)
                 keeper.sweep(progress)
                 saved_step = progress.step
             if stop.requested:
@@ -134,6 +147,7 @@ def fit(
                     masker=masker,
                     guard=guard,
                     stop=stop,
+                    ranks=ranks,
                 )
             except (RuntimeError, OSError, EOFError) as err:
                 # A signal to the whole process group ends the data workers too, but since the boundary nothing
@@ -141,13 +155,14 @@ def fit(
                 if not stop.requested:
                     explain_failure(err, config, f" in epoch {stream.epoch}, batch {stream.batch}")
                     raise
+                ranks.agree(stop)  # the others ask about this batch
             if stop.requested:
                 continue
 
             # 7. Change the weights, unless there is nothing finite to change them with
             moved = False
             if done.utterances:
-                norm = apply(optimizer, options.clip, done.utterances)
+                norm = apply(optimizer, options.clip, done.utterances, ranks)
                 moved = math.isfinite(norm)
                 guard.gradient(moved, done.where)
 
@@ -166,7 +181,7 @@ def fit(
         # 9. The adapter
         stream.close()
         progress.wall_s = wall_s + time.monotonic() - started
-        finish(config, experiment, parts, keeper, progress, device, dtype, stop)
+        finish(config, experiment, parts, keeper, progress, device, dtype, stop, ranks)
 
 
 def note_validation(
@@ -180,14 +195,13 @@ def note_validation(
         "epoch": progress.current_epoch,
         "train_loss": progress.train_loss,
         "valid_loss": result.loss,
-        "wer": result.wer,
-        "cer": result.cer,
+        **{name: value for name, value in result.metrics.items() if name != "loss"},
         "blank_share": result.blank_share,
         "valid_s": round(valid_s, 3),
         "seconds": round(progress.wall_s, 3),
     }
     progress.history.append(record)
-    improved = keeper.consider(progress, {"loss": result.loss, "wer": result.wer, "cer": result.cer})
+    improved = keeper.consider(progress, result.metrics)
     progress.stale_validations = 0 if improved else progress.stale_validations + 1
     progress.validated_step = progress.step
     progress.loss_sum, progress.loss_utterances = 0.0, 0

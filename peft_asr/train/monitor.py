@@ -68,7 +68,7 @@ def explain_collapse(result: Validation, progress: Progress, config: TrainConfig
 
     Called before the record of this validation is added to ``progress.history``.
     """
-    if result.blank_share < 0.99 or result.empty_share < 1.0:
+    if result.blank_share is None or result.blank_share < 0.99 or result.empty_share < 1.0:
         return
     notes = progress.collapse_notes
     if notes >= _MOST_COLLAPSE_NOTES or progress.step < total_steps * notes / _MOST_COLLAPSE_NOTES:

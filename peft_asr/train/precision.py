@@ -1,6 +1,7 @@
 """Where a run computes and in which number format."""
 
 import logging
+import os
 from pathlib import Path
 
 import torch
@@ -14,17 +15,21 @@ _CPU_BF16 = {"amx_bf16", "avx512_bf16", "bf16"}
 
 
 def pick_device(ngpu: str = "auto") -> torch.device:
-    """``auto``: CUDA where there is one; ``0``: the CPU; ``1``: CUDA or an error.
+    """``auto``: CUDA where there is one; ``0``: the CPU; a number: so many CUDA devices, this process's own.
 
     Raises:
-        UserError: ``1`` without a usable CUDA device.
+        UserError: there are fewer usable CUDA devices.
     """
-    available = torch.cuda.is_available()
-    if ngpu == "1" and not available:
+    usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if ngpu != "auto" and int(ngpu) > usable:
+        seen = f"only {usable}" if usable else "no"
         raise UserError(
-            "--ngpu 1: torch sees no CUDA device on this machine; give --ngpu 0 or auto to use the CPU"
+            f"--ngpu {ngpu}: torch sees {seen} CUDA device on this machine; give --ngpu {usable} or auto"
         )
-    return torch.device("cuda" if available and ngpu != "0" else "cpu")
+    if not usable or ngpu == "0":
+        return torch.device("cpu")
+    local = os.environ.get("LOCAL_RANK")  # set by the launcher of several processes
+    return torch.device("cuda" if local is None else f"cuda:{local}")
 
 
 def autocast_dtype(name: str, device: torch.device) -> torch.dtype | None:

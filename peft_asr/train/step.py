@@ -15,6 +15,7 @@ from peft_asr.errors import UserError
 from peft_asr.train.losses import name_nonfinite, to_device, utterance_losses
 from peft_asr.train.masking import FeatureMasker
 from peft_asr.train.precision import autocast
+from peft_asr.train.ranks import ALONE, Ranks
 from peft_asr.train.seeding import derive, seed_everything
 from peft_asr.train.stop import StopSignals
 
@@ -23,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Gathered:
-    """What went into the gradients of one step.
+    """What went into the gradients of one step, on all ranks together.
 
     Attributes:
         loss_sum: summed over ``utterances``; batches with a non-finite loss count in neither.
-        where: the batches, in words.
+        where: the batches, in words (the utterances of this rank).
     """
 
     loss_sum: float = 0.0
@@ -73,7 +74,7 @@ class NonfiniteGuard:
 def gather(
     model: nn.Module,
     task: Any,
-    batches: Iterable[tuple[int, int, Batch]],
+    batches: Iterable[tuple[int, int, Batch | None]],
     *,
     seed: int,
     device: torch.device,
@@ -81,52 +82,72 @@ def gather(
     masker: FeatureMasker | None,
     guard: NonfiniteGuard,
     stop: StopSignals,
+    ranks: Ranks = ALONE,
 ) -> Gathered:
     """Add up the gradients of the loss, summed over the utterances of all batches.
 
     Args:
-        batches: (epoch, index in the epoch, batch).
-        seed: of the run; each batch is seeded from it and from its own position.
+        batches: (epoch, index in the epoch, this rank's share of the batch or None where it has none).
+        seed: of the run; each batch is seeded from it and from its own position, each share by its rank too.
+        ranks: whose shares make a batch. It is left out by all if the loss of one share is not finite.
 
     Raises:
         UserError: too many non-finite losses in a row.
     """
     done = Gathered()
     for epoch, index, batch in batches:
-        if stop.requested:
+        if ranks.world == 1 and stop.requested:
             break
         where = f"epoch {epoch}, batch {index}"
-        seed_everything(derive(seed, "batch", epoch, index))
+        # Rank 0 draws what a run of one process draws.
+        place = (epoch, index, ranks.rank) if ranks.rank else (epoch, index)
+        seed_everything(derive(seed, "batch", *place))
         if masker is not None:
-            masker.reseed(derive(seed, "mask", epoch, index))
-        batch = to_device(batch, device)
-        with autocast(device, dtype):
-            logits, lengths = model(batch.wavs, batch.wav_lengths, masker=masker)
-        logits = logits.float()
-        loss = task.loss(logits, lengths, batch)
-        if (penalty := model.penalty()) is not None:
-            loss = loss + penalty
-        value, size = loss.item(), len(batch.utt_ids)
-        done.seconds += batch.seconds
-        if not math.isfinite(value):
-            culprits = name_nonfinite(batch.utt_ids, utterance_losses(task, logits, lengths, batch))
-            guard.loss(False, where, culprits or "unknown")
+            masker.reseed(derive(seed, "mask", *place))
+        loss = None
+        if batch is not None:
+            batch = to_device(batch, device)
+            with autocast(device, dtype):
+                logits, lengths = model(batch.wavs, batch.wav_lengths, masker=masker)
+            logits = logits.float()
+            loss = task.loss(logits, lengths, batch)
+            if (penalty := model.penalty()) is not None:
+                loss = loss + penalty
+            done.seconds += batch.seconds
+        infinite = loss is not None and not math.isfinite(loss.item())
+        anywhere = ranks.agree(stop, infinite)
+        if ranks.world > 1 and stop.requested:
+            break
+        if anywhere:
+            own = (
+                name_nonfinite(batch.utt_ids, utterance_losses(task, logits, lengths, batch))
+                if infinite
+                else ""
+            )
+            guard.loss(False, where, ", ".join(filter(None, ranks.gather(own))) or "unknown")
             continue
         guard.loss(True, where, "")
+        if loss is None:
+            continue
+        size = len(batch.utt_ids)
         (loss * size).backward()
-        done.loss_sum += value * size
+        done.loss_sum += loss.item() * size
         done.utterances += size
         done.where = f"{done.where}; {where}" if done.where else where
         done.where += f" (utterances {', '.join(batch.utt_ids[:8])}{', ...' if size > 8 else ''})"
+    if not stop.requested:
+        done.loss_sum, utterances, done.seconds = ranks.total([done.loss_sum, done.utterances, done.seconds])
+        done.utterances = int(utterances)
     return done
 
 
-def apply(optimizer: torch.optim.Optimizer, clip: float, utterances: int) -> float:
-    """Turn gathered gradients into their mean over ``utterances``, clip them, and take a step.
+def apply(optimizer: torch.optim.Optimizer, clip: float, utterances: int, ranks: Ranks = ALONE) -> float:
+    """Turn the gradients that all ranks gathered into their mean over ``utterances``, clip them, and take a step.
 
     Returns:
         The norm before clipping. Where it is not finite no weight and no moment has changed.
     """
+    ranks.sum_gradients([p for group in optimizer.param_groups for p in group["params"]])
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     for parameter in parameters:
         parameter.grad.div_(utterances)

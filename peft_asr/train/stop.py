@@ -16,8 +16,10 @@ class Interrupted(Exception):
 class StopSignals:
     """``with StopSignals() as stop:`` notes Ctrl-C, SIGTERM and SIGUSR1 in ``stop.requested``.
 
-    The loop looks there between batches. A second signal of the same kind acts at once, as it would have
-    before. Signals that the parent process has set to be ignored stay ignored.
+    The loop looks there between batches. A second Ctrl-C acts at once, as it would have before. A second SIGTERM or
+    SIGUSR1 changes nothing: a scheduler sends its signal to every process of a job, more than once, shells and
+    launchers pass on what they got, and SIGKILL follows anyway. Signals that the parent process has set to be ignored
+    stay ignored.
     """
 
     WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -40,7 +42,8 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = number
-        signal.signal(number, self._previous[number])
+        if number == signal.SIGINT:
+            signal.signal(number, self._previous[number])
         # Schedulers signal whole process groups. When data workers die of that, torch raises from its SIGCHLD
         # handler, wherever the program is by then; the loop finds it out by itself where it can deal with it.
         if signal.SIGCHLD not in self._previous:

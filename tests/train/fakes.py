@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from peft_asr.config import Config
 from peft_asr.data.batch import Batch
 from peft_asr.files import write_json
+from peft_asr.tasks.task import Reading
 from peft_asr.train.experiment import Experiment
 from peft_asr.train.logfile import logging_to
 from peft_asr.train.loop import fit
@@ -97,6 +98,11 @@ class FakeModel(nn.Module):
 class FakeTask:
     """CTC on characters."""
 
+    metrics, ctc = ("wer", "cer"), True
+
+    def reference(self, text, lang):
+        return Reading(text)
+
     def loss(self, logits, lengths, batch):
         log_probs = logits.log_softmax(-1).transpose(0, 1)
         losses = F.ctc_loss(log_probs, batch.labels, lengths, batch.label_lengths, reduction="none")
@@ -106,7 +112,7 @@ class FakeTask:
         texts = []
         for row, length in zip(logits.argmax(-1), lengths, strict=True):
             ids = torch.unique_consecutive(row[:length])
-            texts.append(" ".join("".join(TOKENS[i] for i in ids.tolist() if i).split()))
+            texts.append(Reading(" ".join("".join(TOKENS[i] for i in ids.tolist() if i).split())))
         return texts
 
     def blank_share(self, logits, lengths):
@@ -210,7 +216,7 @@ def make_config(**train) -> Config:
     """Options for a run of seconds."""
     config = Config()
     config.data = replace(config.data, train_dir="train", valid_dir="valid", token_dir="tokens")
-    small = {"lr": 2e-2, "max_steps": 30, "valid_every": 10, "save_every": 5, "log_every": 5}
+    small = {"metric": "wer", "lr": 2e-2, "max_steps": 30, "valid_every": 10, "save_every": 5, "log_every": 5}
     config.train = replace(config.train, **small | train)
     return config
 

@@ -1,6 +1,7 @@
 """Options that cannot work, one sentence each."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.train.fakes import make_config
             "float16",
             "train.dtype=float16 (did you mean 'bfloat16'?); allowed: float32, bfloat16, auto",
         ),
-        ("metric", "per", "train.metric=per (did you mean 'wer'?); allowed: wer, cer, loss"),
+        ("metric", "per", "train.metric=per (did you mean 'wer'?); allowed: auto, wer, cer, loss"),
         ("accum", 0, "train.accum=0 cannot be; allowed: 1 or more"),
         ("valid_every", 0, "train.valid_every=0 cannot be; allowed: 1 or more"),
         ("warmup_steps", -1, "train.warmup_steps=-1 cannot be; allowed: 0 or more"),
@@ -53,7 +54,9 @@ def test_a_run_without_end():
         ("head.dropout", 1.0, "in [0, 1)"),
         ("head.layers", 0, "1 or more"),
         ("head.hidden", 0, "1 or more"),
-        ("head.projection", 0, "1 or more"),
+        ("head.projection", -1, "0 (none) or more"),
+        ("head.kernel", 0, "1 or more"),
+        ("head.feedforward", 0, "1 or more"),
         ("seed", -1, "0 or more"),
     ],
 )
@@ -64,6 +67,38 @@ def test_bad_value_of_another_section(option, value, allowed):
     with pytest.raises(UserError) as error:
         check_options(config)
     assert str(error.value) == f"{option}={value} cannot be; allowed: {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "message"),
+    [
+        (
+            "asr",
+            {"name": "transformer", "hidden": 100},
+            "head.hidden=100 does not go with head.attention_heads=8",
+        ),
+        ("asr", {"name": "mlsuperb", "projection": 3}, "head.projection=3 is too narrow"),
+        (
+            "asr",
+            {"name": "pooled"},
+            "the head 'pooled' gives one vector an utterance, and the task asr needs frames",
+        ),
+        ("asrr", {}, r"unknown task 'asrr' \(did you mean 'asr'\?\); allowed for task"),
+    ],
+)
+def test_a_head_that_cannot_be(task, values, message):
+    config = make_config()
+    config.task, config.head = task, replace(config.head, **values)
+    with pytest.raises(UserError, match=message):
+        check_options(config)
+
+
+def test_the_metric_is_one_of_the_task():
+    config = make_config(metric="acc")
+    with pytest.raises(UserError, match="train.metric=acc; allowed: auto, wer, cer, loss"):
+        check_options(config)
+    config.task = "asr_lid"
+    check_options(config)
 
 
 def test_bad_mask():

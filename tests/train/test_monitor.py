@@ -96,6 +96,7 @@ def test_at_most_three_times_and_never_when_something_is_heard(caplog):
     assert explained(caplog, notes=3) == ([], 3)
     assert explained(caplog, result=replace(EMPTY, empty_share=0.9)) == ([], 0)
     assert explained(caplog, result=replace(EMPTY, blank_share=0.9)) == ([], 0)
+    assert explained(caplog, result=replace(EMPTY, blank_share=None)) == ([], 0)  # a task without blanks
 
 
 @pytest.mark.parametrize(

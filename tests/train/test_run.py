@@ -165,7 +165,7 @@ def test_bad_input_is_one_sentence(world, tmp_path, tiny_checkpoint, capsys, cap
     )
     assert (
         message("train.metric=per")
-        == f"{prefix}train.metric=per (did you mean 'wer'?); allowed: wer, cer, loss"
+        == f"{prefix}train.metric=per (did you mean 'wer'?); allowed: auto, wer, cer, loss"
     )
     assert "nowhere is missing or unfinished: run stage 2 first" in message(missing="--train_dir")
     assert "nowhere/tokens.txt: run stage 2 first" in message(missing="--token_dir")

@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
+from peft_asr.tasks.task import Reading
 from peft_asr.train.stop import StopSignals
-from peft_asr.train.validate import validate
+from peft_asr.train.validate import cost, metrics_text, validate
 from tests.train.fakes import FakeLoader, FakeModel, FakeTask, make_utterances
 
 CPU = torch.device("cpu")
@@ -114,3 +115,49 @@ def test_data_workers_that_die_of_the_same_signal(asked):
     else:
         with pytest.raises(RuntimeError, match="DataLoader worker"):
             validate(FakeModel(), FakeTask(), loader, CPU, None, stop)
+
+
+class Says:
+    """A task whose outputs are read as ``said``, one after another."""
+
+    ctc = True
+
+    def __init__(self, metrics, refs, said):
+        self.metrics, self.refs, self.said = metrics, list(refs), list(said)
+
+    def loss(self, logits, lengths, batch):
+        return logits.mean()
+
+    def reference(self, text, lang):
+        return self.refs.pop(0)
+
+    def hypotheses(self, logits, lengths):
+        return [self.said.pop(0) for _ in lengths]
+
+    def blank_share(self, logits, lengths):
+        return None if not self.ctc else 0.25
+
+
+def test_only_the_metrics_of_the_task():
+    refs = [Reading("DH AH0 K", "fra"), Reading("K", "swa")]
+    said = [Reading("DH AH1", "swa"), Reading("K", "swa")]
+    loader = FakeLoader(make_utterances(2, 4), size=2, shuffle=False)
+    task = Says(("per", "acc"), refs, said)
+    result = validate(FakeModel(), task, loader, CPU)
+    # 1 of 4 phones is another one and 1 is missing; 1 of 2 languages is right.
+    assert result.metrics == {"loss": result.loss, "per": 50.0, "acc": 50.0}
+    assert (result.wer, result.cer, result.blank_share) == (None, None, 0.25)
+    assert result.example[1:] == ("[fra] DH AH0 K", "[swa] DH AH1")
+    assert metrics_text(result.metrics) == "PER 50.00 %, accuracy 50.00 %"
+
+
+def test_a_task_without_blanks_has_no_share_of_them():
+    task = Says(("acc",), [Reading("fra", "fra")], [Reading("", None)])
+    task.ctc = False
+    result = validate(FakeModel(), task, FakeLoader(make_utterances(1, 4), shuffle=False), CPU)
+    assert (result.blank_share, result.acc, result.empty_share) == (None, 0.0, 1.0)
+
+
+def test_choosing_minimises_errors_and_maximises_accuracy():
+    assert cost({"loss": 2.0, "acc": 75.0, "cer": 30.0}, "acc") == 25.0
+    assert cost({"loss": 2.0, "acc": 75.0, "cer": 30.0}, "cer") == 30.0
