@@ -1,0 +1,2 @@
+# Where the corpus is. `run.sh --db DIR` wins.
+CORPUS=

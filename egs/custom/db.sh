@@ -1,0 +1,2 @@
+# The corpus: what `run.sh --corpus` takes, which wins.
+CORPUS=
