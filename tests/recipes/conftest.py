@@ -19,6 +19,7 @@ class Recipe:
         shutil.copytree(
             ROOT / "egs" / name,
             self.folder,
+            symlinks=True,
             ignore=shutil.ignore_patterns(
                 "data", "dump", "exp", "downloads", "audio", "RESULTS.md", "results.jsonl"
             ),

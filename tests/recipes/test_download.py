@@ -1,6 +1,7 @@
-"""egs/librispeech_100/local/download.sh against a local server: resume, checksum, damage, what is already there."""
+"""Downloads of the LibriSpeech recipes against a local server: resume, checksum, damage, what is there already."""
 
 import functools
+import gzip
 import hashlib
 import http.server
 import io
@@ -9,6 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
+
+from tests.recipes.siblings import link_siblings
 
 PART = "dev-clean"
 
@@ -149,3 +152,72 @@ def test_without_room(world, tmp_path):
     assert result.returncode == 1
     assert "MB free" in result.stderr and "give another folder with --db" in result.stderr
     assert asked == []
+
+
+def fetch(recipe, *args: object):
+    """utils/fetch.sh's fetch_file from within the recipe."""
+    words = " ".join(f"'{arg}'" for arg in args)
+    script = f'. ./path.sh; . "${{root}}/utils/log.sh"; . "${{root}}/utils/fetch.sh"; fetch_file {words}'
+    return recipe("-c", script, script="bash")
+
+
+def test_only_the_parts_that_are_asked_for(make_recipe, server, tmp_path):
+    recipe = link_siblings(make_recipe("librilight_1h_10h"), "librispeech_100")
+    url, _, asked = server
+    result = recipe("--db", tmp_path, "--url", url, "--only", "dev-other", script="local/download.sh")
+    assert (
+        result.returncode == 1 and f"could not fetch {url}/dev-other.tar.gz" in result.stderr.splitlines()[-1]
+    )
+    assert asked == []
+
+
+def test_a_file_whose_size_nobody_published(make_recipe, server, tmp_path):
+    recipe = make_recipe("librispeech_100")
+    url, folder, asked = server
+    content = b"words" * 1000
+    (folder / "a.tgz").write_bytes(content)
+    sum_ = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    file = tmp_path / "a.tgz"
+    # All of it has come, but the script was killed before it could rename it: nothing is asked for again.
+    (tmp_path / "a.tgz.part").write_bytes(content)
+    assert fetch(recipe, f"{url}/a.tgz", file, "-", sum_).returncode == 0
+    assert file.read_bytes() == content and asked == []
+    file.unlink()
+    (tmp_path / "a.tgz.part").write_bytes(content[:7])
+    assert fetch(recipe, f"{url}/a.tgz", file, "-", sum_).returncode == 0
+    assert file.read_bytes() == content and asked == [("a.tgz", 7)]
+    result = fetch(recipe, f"{url}/a.tgz", file, "-", f"sha256:{'0' * 64}")
+    assert result.returncode == 1 and "is damaged (sha256 " in result.stderr
+    assert (tmp_path / "a.tgz.bad").exists() and not file.exists()
+
+
+def test_the_language_model_checks_itself(make_recipe, server, tmp_path):
+    recipe = make_recipe("librispeech_100")
+    url, folder, _ = server
+    (folder / "4-gram.arpa.gz").write_bytes(gzip.compress(b"arpa")[:-3])
+    (folder / "librispeech_lexicon.lst").write_text("A\tA |\n")
+    args = ["--db", tmp_path / "db", "--slr", url, "--words", url]
+    result = recipe(*args, script="local/download_lm.sh")
+    assert result.returncode == 1 and "4-gram.arpa.gz is damaged, renamed to" in result.stderr
+    (folder / "4-gram.arpa.gz").write_bytes(gzip.compress(b"arpa"))
+    result = recipe(*args, script="local/download_lm.sh")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "db" / "librispeech_lexicon.lst").read_text() == "A\tA |\n"
+    assert result.stdout.count("sha256") == 2
+
+
+def test_the_subsets_of_libri_light(make_recipe, server, tmp_path):
+    recipe = link_siblings(make_recipe("librilight_1h_10h"), "librispeech_100")
+    url, folder, asked = server
+    with tarfile.open(folder / "limited.tgz", "w:gz") as tar:
+        info = tarfile.TarInfo("librispeech_finetuning/1h/0/clean/1/2/1-2.trans.txt")
+        info.size = 4
+        tar.addfile(info, io.BytesIO(b"text"))
+    table = recipe.folder / "local" / "parts.tsv"
+    table.write_text("part\tset\tutterances\tbytes\tmd5\ndev-clean\tdev_clean\t0\t0\t-\n")  # which is there
+    sum_ = hashlib.sha256((folder / "limited.tgz").read_bytes()).hexdigest()
+    args = ["--db", tmp_path, "--download", "true", "--limited_url", f"{url}/limited.tgz"]
+    for _ in range(2):
+        result = recipe(*args, "--limited_sum", f"sha256:{sum_}", script="local/data.sh")
+        assert (tmp_path / "librispeech_finetuning" / "1h" / "0" / "clean").is_dir(), result.stderr
+        assert asked == [("limited.tgz", 0)]

@@ -3,31 +3,12 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
 from peft_asr.data.kaldi import DataDir
+from tests.recipes.librispeech_tree import expect, write_part
 
 PARTS = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
-
-
-def write_part(corpus: Path, part: str, readers: list[int], seconds: float = 1.0) -> int:
-    """Two chapters of two utterances for every reader; returns the number of utterances."""
-    rng = np.random.default_rng(0)
-    for reader in readers:
-        for chapter in (7, 12):
-            folder = corpus / part / str(reader) / str(chapter)
-            folder.mkdir(parents=True)
-            lines = []
-            for number in range(2):
-                utt = f"{reader}-{chapter}-{number:04d}"
-                soundfile.write(
-                    folder / f"{utt}.flac", 0.1 * rng.standard_normal(int(16000 * seconds)), 16000
-                )
-                lines.append(f"{utt} READER {'TEN' if reader % 2 else 'ELEVEN'} SAYS IT'S")
-            (folder / f"{reader}-{chapter}.trans.txt").write_text("\n".join(lines) + "\n")
-    return 4 * len(readers)
 
 
 @pytest.fixture
@@ -41,16 +22,6 @@ def corpus(tmp_path) -> Path:
     for index, part in enumerate(PARTS):
         write_part(tmp_path / "LibriSpeech", part, list(range(100, 110)) if index == 0 else [200 + index])
     return tmp_path / "LibriSpeech"
-
-
-def expect(recipe, **counts: int) -> None:
-    """Let the recipe's table of parts expect these counts, and 4 utterances of any other part but the first."""
-    table = recipe.folder / "local" / "parts.tsv"
-    lines = table.read_text().splitlines()
-    for number, line in enumerate(lines[1:], start=1):
-        part, name, _, size, md5 = line.split("\t")
-        lines[number] = "\t".join([part, name, str(counts.get(name, 4 if number > 1 else 40)), size, md5])
-    table.write_text("\n".join(lines) + "\n")
 
 
 def prepare(recipe, corpus: Path, *args: str):
@@ -101,7 +72,9 @@ def test_no_training_part(recipe, corpus):
     shutil.rmtree(corpus / "train-clean-100")
     result = prepare(recipe, corpus, "--allow_partial", "true")
     assert result.returncode == 1
-    assert "has no train-clean-100" in result.stderr.splitlines()[-1]
+    error = result.stderr.splitlines()[-1]
+    assert "has no train-clean-100" in error
+    assert "(found: dev-clean, dev-other, test-clean, test-other; missing: train-clean-100)" in error
 
 
 def test_missing_dev_set_wants_a_decision(recipe, corpus):
@@ -167,6 +140,16 @@ def test_a_bad_transcript_line_is_named(recipe, corpus, line):
     result = prepare(recipe, corpus)
     assert result.returncode == 1
     assert f"{trans}:2 is not" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_transcript_in_another_encoding_is_named(recipe, corpus):
+    trans = corpus / "train-clean-100" / "101" / "7" / "101-7.trans.txt"
+    trans.write_bytes("101-7-0000 CAFÉ\n".encode("latin-1"))
+    result = prepare(recipe, corpus)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        f"prepare.py: error: {trans} is not UTF-8 (byte 15); the official transcripts are: unpack the corpus again"
+    )
 
 
 def test_stages_one_and_two_on_a_partial_tree(recipe, corpus, tiny_checkpoint):

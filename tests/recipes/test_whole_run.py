@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -74,11 +75,10 @@ def test_stages_can_be_left_out(recipe):
         (["--stges", "3"], "unknown option --stges (did you mean --stage?)"),
         (["--split", "random"], "unknown --split 'random'; allowed: utterance, speaker"),
         (["--seeds", "0 x"], "--seed and --seeds take whole numbers from 0, got 'x'"),
-        (["--nj", "0"], "--nj and --num_threads take whole numbers from 1, got '0'"),
-        (["--ngpu", "2"], "--ngpu is 0 or 1, got '2'"),
+        (["--nj", "0"], "--nj, --num_threads and --decode_nj take whole numbers from 1, got '0'"),
+        (["--ngpu", "99"], "--ngpu 99: nvidia-smi lists "),
         (["--token_type", "word"], "unknown --token_type 'word'; allowed: char, bpe, unigram, phone"),
         (["--token_type", "phone"], "--token_type phone needs --lexicon FILE"),
-        (["--cmd_backend", "slurm"], "--cmd_backend slurm is not available in this version; allowed: local"),
         (["--cmd_backend", "sge"], "unknown --cmd_backend 'sge'; allowed: local"),
         (["--train_config", "conf/none.yaml"], "there is no file 'conf/none.yaml'"),
         (["--peft", ""], "--peft is empty"),
@@ -151,6 +151,37 @@ def test_training_again_from_stage_three(recipe):
     assert "stage 3" in result.stdout and "stage 2" not in result.stdout and "stage 4" not in result.stdout
     assert {p: p.stat().st_mtime_ns for p in (recipe.folder / "dump").rglob("*")} == times
     assert any("frozen" in name and name.endswith("_seed1") for name in experiments(recipe))
+
+
+def test_another_normaliser_shares_the_audio(recipe):
+    dump = recipe.folder / "dump"
+    times = {path: path.stat().st_mtime_ns for path in (dump / "audio").rglob("*.flac")}
+    result = recipe("--stage", 2, "--stop_stage", 2, "--normalizer", "mlsuperb")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert {path: path.stat().st_mtime_ns for path in (dump / "audio").rglob("*.flac")} == times
+    own, other = (dump / folder / "dev" / "text" for folder in ("audio", "audio_mlsuperb"))
+    words = [line.split()[1:] for line in own.read_text().splitlines()]
+    assert [line.split()[1:] for line in other.read_text().splitlines()] == [
+        [word.upper() for word in line] for line in words
+    ]
+    for line in other.with_name("wav.scp").read_text().splitlines():
+        assert "audio_mlsuperb" in line and Path(line.split()[1]).is_file()
+    assert (dump / "tokens" / "train_bpe60_mlsuperb" / "tokens.txt").exists()
+    assert "complete, skipped" in recipe("--stage", 2, "--stop_stage", 2).stdout
+
+
+def test_beam_search_with_an_lm_of_the_training_text(recipe):
+    for package in ("flashlight.lib.text", "kenlm", "kaldingram"):
+        pytest.importorskip(package)
+    options = ("--stage", 2, "--peft", "lora_all", "--tag", "whole", "--lm", "auto", "--lm_order", 2)
+    result = recipe(*options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (exp,) = (recipe.folder / "exp").glob("*_lora_all_*_whole")
+    assert (recipe.folder / "dump" / "lm" / "train_bpe60" / "2gram.arpa").read_text().startswith("\\data\\")
+    assert (exp / "tuned_2gram.yaml").exists() and (exp / "decode_test_2gram" / "text").exists()
+    assert {row["set"] for row in rows(recipe) if row["method"] == "lora_all"} == {"test", "test_2gram"}
+    again = recipe(*options)
+    assert again.stdout.count("complete, skipped") == 6  # the five stages and the n-gram
 
 
 def test_the_set_that_is_absent_is_named(recipe):

@@ -5,6 +5,9 @@ set -euo pipefail
 db=                  # the folder that holds LibriSpeech/ (or LibriSpeech/ itself); default: db.sh
 download=false       # fetch the parts that are missing
 allow_partial=false  # without dev-clean, take a dev set from the training set's readers
+lexicon=             # pr: files that the lexicon is made from, or cmudict
+lexicon_out=         # pr: the lexicon that is made
+unknown_words=spn    # pr: spn or leave_out
 parts=local/parts.tsv  # parts, their sizes and checksums
 url=https://www.openslr.org/resources/12  # where the parts are
 . "${root}/utils/parse_options.sh"
@@ -14,3 +17,7 @@ if [ "$(basename "${db}")" = LibriSpeech ]; then db=$(dirname "${db}"); fi
 
 if ${download}; then local/download.sh --db "${db}" --parts "${parts}" --url "${url}"; fi
 python3 local/prepare.py --corpus "${db}/LibriSpeech" --parts "${parts}" --allow_partial "${allow_partial}" --out data
+if [ -n "${lexicon}" ]; then
+    # shellcheck disable=SC2086  # several files
+    python3 local/lexicon.py --from ${lexicon} --unknown_words "${unknown_words}" --text data/*/text --out "${lexicon_out}"
+fi

@@ -1,0 +1,1 @@
+../../librilight_1h_10h/local/draw.py
