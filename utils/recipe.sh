@@ -3,16 +3,23 @@
 #   train_set valid_set test_sets   names in data/
 #   data_cmd                        array: the command that makes them (stage 1)
 #   data_inputs                     array: files whose change makes stage 1 run again, besides local/
+# and what it may have set:
+#   data_tag                        for the experiment's name, where the recipe's own options change the data
+#   recipe_note                     what RESULTS.md is to say about every result
+#   lang                            the language of a corpus that has one only, for the normaliser
 # A stage that has run well leaves a mark with the options that it ran with. As long as the mark is there, says the same
 # and is newer than the stage's inputs, the stage is skipped unless --overwrite true.
 
 . "${root}/utils/log.sh"
 . "${root}/utils/recipe_check.sh"
 . "${root}/utils/recipe_marks.sh"
+. "${root}/utils/recipe_lock.sh"
 . "${root}/utils/recipe_experiment.sh"
+. "${root}/utils/recipe_lm.sh"
+. "${root}/utils/recipe_stages.sh"
 
 last_stage=5
-stage_titles=("" "data preparation" "audio dump and tokens" "training" "decoding" "scoring")
+stage_titles=("" "data preparation" "audio dump, tokens, LM" "training" "decoding" "scoring")
 
 # Run all that was asked for.
 run_recipe() {
@@ -24,9 +31,16 @@ run_recipe() {
     apply_partial
     [ "${stage}" -ne 2 ] || need_data
     [ "${stage}" -le 2 ] || need_dump "${stage}"
+    [ "${stage}" -le 2 ] || ! wanted 4 || need_lm
     check_methods
+    if ${submit}; then
+        . "${root}/utils/recipe_submit.sh"
+        submit_recipe
+        return
+    fi
     if wanted 1; then stage_1; fi
     if wanted 2; then stage_2; fi
+    let_go
     local method one_seed
     for method in "${methods[@]}"; do
         for one_seed in "${all_seeds[@]}"; do
@@ -34,6 +48,7 @@ run_recipe() {
             if wanted 3; then stage_3; fi
             if wanted 4; then stage_4; fi
             if wanted 5; then stage_5; fi
+            let_go
         done
     done
     if wanted 5; then final_table; fi
@@ -72,109 +87,4 @@ title() {
     else
         log "stage $1: ${stage_titles[$1]}"
     fi
-}
-
-stage_1() {
-    title 1
-    local set
-    mark_options="${data_cmd[*]} ${train_set} ${asked_valid_set} ${asked_test_sets}"
-    # A corpus that was not whole may have grown since.
-    if is_done "data/.stage1_${train_set}" local ${data_inputs[@]+"${data_inputs[@]}"} && data_exist && [ ! -f data/partial ]; then
-        skip_line "data/ has $(all_sets)"
-        return
-    fi
-    forget "data/.stage1_${train_set}"
-    run "${data_cmd[@]}"
-    apply_partial
-    for set in $(all_sets); do
-        run "${peft_asr[@]}" validate-data-dir "data/${set}" --allow_pipes "${allow_pipes}"
-    done
-    leave_mark "data/.stage1_${train_set}"
-}
-
-stage_2() {
-    title 2
-    need_data
-    local set inputs=()
-    for set in $(all_sets); do inputs+=("data/${set}"); done
-    mark_options="$(all_sets) ${token_type} ${nbpe} ${lexicon} ${skip_bad} ${allow_pipes}"
-    if is_done "${dump_mark}" "${inputs[@]}" ${lexicon:+"${lexicon}"} && dump_exist; then
-        skip_line "dump/audio has $(all_sets), and ${token_dir} the tokens"
-        return
-    fi
-    forget "${dump_mark}"
-    for set in $(all_sets); do
-        log "dump/audio/${set} (log: dump/log/${set}.log)"
-        # shellcheck disable=SC2086  # a command from cmd.sh may carry options
-        run ${train_cmd} --num-threads 1 --show true "dump/log/${set}.log" "${peft_asr[@]}" dump-audio \
-            --data "data/${set}" --out "dump/audio/${set}" --nj "${nj}" --skip_bad "${skip_bad}" --allow_pipes "${allow_pipes}"
-    done
-    run "${peft_asr[@]}" tokens --text "dump/audio/${train_set}/text" --type "${token_type}" --nbpe "${nbpe}" \
-        ${lexicon:+--lexicon "${lexicon}"} --out "${token_dir}"
-    leave_mark "${dump_mark}"
-}
-
-stage_3() {
-    title 3
-    need_dump 3
-    if ! ${overwrite} && ! ${dry_run} && [ -d "${exp}/adapter" ]; then
-        if ! newer "${exp}/adapter/adapter.json" "dump/audio/${train_set}/wav.scp" "dump/audio/${valid_set}/wav.scp" "${token_dir}"; then
-            die "${exp} was trained before the present dump/audio/${train_set} was made;" \
-                "--overwrite true trains again, --tag NAME keeps both"
-        fi
-        if [ "$(cat "${exp}/.stage3" 2>/dev/null)" = "${train_fingerprint}" ]; then
-            skip_line "${exp}/adapter is there"
-            return
-        fi
-    fi
-    forget "${exp}/.stage3"
-    # shellcheck disable=SC2086
-    run ${cuda_cmd} --gpu "${ngpu}" --num-threads "${num_threads}" --show true "${exp}/log/train.log" \
-        "${peft_asr[@]}" train "${model_args[@]}" \
-        --train_dir "dump/audio/${train_set}" --valid_dir "dump/audio/${valid_set}" --token_dir "${token_dir}" \
-        --exp "${exp}" --seed "${exp_seed}" --ngpu "${ngpu}" --overwrite "${overwrite}"
-    ${dry_run} || echo "${train_fingerprint}" >"${exp}/.stage3"
-}
-
-stage_4() {
-    title 4
-    need_dump 4
-    ${dry_run} || [ -d "${exp}/adapter" ] || die "stage 4 needs ${exp}/adapter, which stage 3 makes; run it with --stage 3"
-    local set hyp
-    for set in ${test_sets}; do
-        hyp=${exp}/decode_${set}/text
-        if ! ${overwrite} && newer "${hyp}" "${exp}/adapter/adapter.json" "dump/audio/${set}"; then
-            skip_line "${hyp} is there"
-            continue
-        fi
-        # shellcheck disable=SC2086
-        run ${decode_cmd} --gpu "${ngpu}" --num-threads "${num_threads}" --show true "${exp}/log/decode_${set}.log" \
-            "${peft_asr[@]}" decode --exp "${exp}" --data "dump/audio/${set}" --out "${exp}/decode_${set}" \
-            --ngpu "${ngpu}" --overwrite "${overwrite}" ${decode_batch_s:+--batch_s "${decode_batch_s}"} \
-            ${upstream_ckpt:+--upstream_ckpt "${upstream_ckpt}"}
-    done
-}
-
-stage_5() {
-    title 5
-    local set hyps=()
-    for set in ${test_sets}; do
-        hyps+=("${exp}/decode_${set}/text")
-        ${dry_run} || [ -f "${exp}/decode_${set}/text" ] ||
-            die "stage 5 needs ${exp}/decode_${set}/text, which stage 4 makes; run it with --stage 4"
-    done
-    mark_options="${test_sets} ${note}"
-    if is_done "${exp}/.stage5" "${hyps[@]}" && [ -f RESULTS.md ]; then
-        skip_line "RESULTS.md has ${exp}"
-        return
-    fi
-    for set in ${test_sets}; do
-        # shellcheck disable=SC2086
-        run ${decode_cmd} "${exp}/log/score_${set}.log" "${peft_asr[@]}" score --ref "dump/audio/${set}/text" \
-            --hyp "${exp}/decode_${set}/text" --out "${exp}/decode_${set}"
-    done
-    # shellcheck disable=SC2086
-    run ${decode_cmd} "${exp}/log/results.log" "${peft_asr[@]}" results --exp "${exp}" --sets "${test_sets}" \
-        --out RESULTS.md --command "${reproduce}" ${note:+--note "${note}"}
-    leave_mark "${exp}/.stage5"
 }

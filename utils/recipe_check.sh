@@ -4,42 +4,30 @@ check_options() {
     check_stages
     [ -n "${train_set}" ] && [ -n "${valid_set}" ] && [ -n "${test_sets}" ] ||
         die "--train_set, --valid_set and --test_sets must name directories in data/"
-    case ${token_type} in
-        char|bpe|unigram) ;;
-        phone) [ -f "${lexicon}" ] || die "--token_type phone needs --lexicon FILE; got '${lexicon}'" ;;
-        *) die "unknown --token_type '${token_type}'; allowed: char, bpe, unigram, phone" ;;
-    esac
-    local cores one
-    cores=$(env -u OMP_NUM_THREADS nproc)  # path.sh has set it, and nproc would obey
-    nj=${nj:-${cores}}
-    num_threads=${num_threads:-${cores}}
-    for one in "${nj}" "${num_threads}"; do
-        [[ ${one} =~ ^[1-9][0-9]*$ ]] || die "--nj and --num_threads take whole numbers from 1, got '${one}'"
-    done
+    check_task
+    check_numbers
     local file
-    for file in "${peft_config}" "${train_config}" "${upstream_ckpt}"; do
-        [ -z "${file}" ] || [ -f "${file}" ] || die "there is no file '${file}' (--peft_config, --train_config, --upstream_ckpt)"
+    for file in "${peft_config}" "${train_config}" "${upstream_ckpt}" "${decode_config}" "${lm_text}"; do
+        [ -z "${file}" ] || [ -f "${file}" ] ||
+            die "there is no file '${file}' (--peft_config, --train_config, --upstream_ckpt, --decode_config, --lm_text)"
     done
     read -r -a methods <<<"${peft}"
-    read -r -a all_seeds <<<"${seeds:-${seed}}"
     [ "${#methods[@]}" -gt 0 ] || die "--peft is empty; give a method, e.g. --peft lora"
     [ -z "${peft_config}" ] || methods=("$(stem "${peft_config}")")
-    for one in "${all_seeds[@]}"; do
-        [[ ${one} =~ ^[0-9]+$ ]] || die "--seed and --seeds take whole numbers from 0, got '${one}'"
-    done
-    case ${ngpu} in
-        "") ngpu=0; if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then ngpu=1; fi ;;
-        0|1) ;;
-        *) die "--ngpu is 0 or 1, got '${ngpu}'" ;;
-    esac
+    [ "${dump}" = none ] || die "--dump ${dump} is not available in this version; allowed: none"
+    if ${submit} && [ "${cmd_backend}" = local ]; then
+        die "--submit true needs a cluster: give --cmd_backend slurm as well"
+    fi
     peft_asr=(python3 -m peft_asr.bin.main)
-    python3 -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("torch", "s3prl", "peft", "omegaconf"))))' \
-        2>/dev/null || die "the Python environment is missing or incomplete; run ${root}/tools/install.sh"
+    has_modules torch s3prl peft omegaconf ||
+        die "the Python environment is missing or incomplete; run ${root}/tools/install.sh"
+    check_lm
+    check_normalizer
     derive_names
 }
 
 check_stages() {
-    local one allowed="1 (data), 2 (dump, tokens), 3 (training), 4 (decoding), 5 (scoring)"
+    local one allowed="1 (data), 2 (dump, tokens, LM), 3 (training), 4 (decoding), 5 (scoring)"
     for one in "${stage}" "${stop_stage}" ${skip_stages}; do
         [ "${one}" != 6 ] || die "stage 6 (the report) does not exist yet in this version; allowed: ${allowed}"
         [[ ${one} =~ ^[1-${last_stage}]$ ]] || die "there is no stage ${one}; allowed: ${allowed}"
@@ -47,21 +35,99 @@ check_stages() {
     [ "${stage}" -le "${stop_stage}" ] || die "--stage ${stage} comes after --stop_stage ${stop_stage}: nothing to run"
 }
 
+check_task() {
+    case ${task} in
+        asr|pr|lid|asr_lid) ;;
+        *) die "unknown --task '${task}'; allowed: asr, pr, lid, asr_lid" ;;
+    esac
+    if [ "${task}" = pr ] && [ "${token_type}" != phone ]; then
+        ! is_given token_type || die "--task pr takes --token_type phone, not '${token_type}'"
+        token_type=phone
+    fi
+    case ${token_type} in
+        char|bpe|unigram) ;;
+        phone) ${dry_run} || [ -f "${lexicon}" ] || die "--token_type phone needs --lexicon FILE; got '${lexicon}'" ;;
+        *) die "unknown --token_type '${token_type}'; allowed: char, bpe, unigram, phone" ;;
+    esac
+}
+
+check_normalizer() {
+    local said
+    ${dry_run} && return
+    said=$(python3 -c 'import sys
+from peft_asr.errors import UserError
+from peft_asr.text.normalize import get_normalizer
+try:
+    get_normalizer(sys.argv[1])
+except UserError as err:
+    sys.exit(str(err))' "${normalizer}" 2>&1) || die "${said}"
+}
+
+check_numbers() {
+    local cores one number='^([0-9]+\.?[0-9]*|\.[0-9]+)$'
+    read -r -a all_seeds <<<"${seeds:-${seed}}"
+    for one in "${all_seeds[@]}"; do
+        [[ ${one} =~ ^[0-9]+$ ]] || die "--seed and --seeds take whole numbers from 0, got '${one}'"
+    done
+    for one in "${num_nodes}" "${num_processes}"; do
+        [[ ${one} =~ ^[1-9][0-9]*$ ]] || die "--num_nodes and --num_processes take whole numbers from 1, got '${one}'"
+    done
+    cores=$(env -u OMP_NUM_THREADS nproc)  # path.sh has set it, and nproc would obey
+    nj=${nj:-${cores}}
+    num_threads=${num_threads:-$((cores > num_processes ? cores / num_processes : 1))}
+    decode_nj=${decode_nj:-${nj}}
+    for one in "${nj}" "${num_threads}" "${decode_nj}"; do
+        [[ ${one} =~ ^[1-9][0-9]*$ ]] || die "--nj, --num_threads and --decode_nj take whole numbers from 1, got '${one}'"
+    done
+    for one in "${min_wav_duration:-0}" "${max_wav_duration:-1}"; do
+        [[ ${one} =~ ${number} ]] || die "--min_wav_duration and --max_wav_duration are seconds, e.g. 0.5; got '${one}'"
+    done
+    if [ -n "${min_wav_duration}" ] && [ -n "${max_wav_duration}" ]; then
+        awk -v a="${min_wav_duration}" -v b="${max_wav_duration}" 'BEGIN { exit !(a < b) }' ||
+            die "--min_wav_duration ${min_wav_duration} is not below --max_wav_duration ${max_wav_duration}: no utterance is left"
+    fi
+    check_gpus
+}
+
+check_gpus() {  # ngpu: auto -> 1 if the machine, or the cluster that jobs are sent to, has one
+    local found
+    if [ "${cmd_backend}" = slurm ]; then
+        found=$(sinfo -h -o %G 2>/dev/null | grep -c gpu) || true
+    else
+        found=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU') || true
+    fi
+    [ "${ngpu}" != auto ] || ngpu=$((found > 0))
+    [[ ${ngpu} =~ ^[0-9]+$ ]] || die "--ngpu is auto or a whole number from 0, got '${ngpu}'"
+    [ "${ngpu}" -eq 0 ] || [ "${num_processes}" -eq 1 ] ||
+        die "--num_processes is for training on a CPU (--ngpu 0); with --ngpu ${ngpu} there is one process for each GPU"
+    if ${dry_run} || [ "${cmd_backend}" = slurm ]; then return 0; fi  # what a cluster has, slurm.pl knows
+    [ "${ngpu}" -le "${found}" ] || die "--ngpu ${ngpu}: nvidia-smi lists ${found} on this machine; --ngpu 0 runs on the CPU"
+}
+
+has_modules() {  # top-level names
+    python3 -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))' "$@" 2>/dev/null
+}
+
 # Every method, with its options and the configuration, is resolved on the upstream's skeleton: two seconds each, against
 # an unknown name or key that would only show after the data have been prepared.
 check_methods() {
     wanted 3 || return 0
-    local method said
+    local method said command
     for method in "${methods[@]}"; do
         use_experiment "${method}" "${all_seeds[0]}"
+        command=("${peft_asr[@]}" count "${model_args[@]}" ${decode_config:+--config "${decode_config}"})
         if ${dry_run}; then
-            run "${peft_asr[@]}" count "${model_args[@]}"
+            run "${command[@]}"
         else
-            said=$("${peft_asr[@]}" count "${model_args[@]}" 2>&1 >/dev/null) || die "${said##*peft-asr count: error: }"
+            said=$("${command[@]}" 2>&1 >/dev/null) || die "${said##*peft-asr count: error: }"
         fi
     done
 }
 
 wanted() {  # stage
     [ "$1" -ge "${stage}" ] && [ "$1" -le "${stop_stage}" ] && [[ " ${skip_stages} " != *" $1 "* ]]
+}
+
+is_given() {  # option: whether the user gave it, on the command line or in a --config file
+    [[ " ${given_names[*]-} " == *" $1 "* ]]
 }

@@ -7,22 +7,42 @@ sanitised() { printf '%s' "$*" | sed 's/[^A-Za-z0-9.=+-]\{1,\}/_/g; s/^_//; s/_$
 
 # Names that do not depend on method and seed.
 derive_names() {
+    # A lexicon belongs to the tokens where these are phones, else to the beam search.
     local tokens=${token_type}
-    case ${token_type} in bpe|unigram) tokens+=${nbpe} ;; phone) tokens+=_$(stem "${lexicon}") ;; esac
-    token_dir=dump/tokens/${train_set}_${tokens}
-    dump_mark=dump/.stage2_${train_set}_${tokens}
+    token_lexicon= search_lexicon=${lexicon}
+    case ${token_type} in
+        bpe|unigram) tokens+=${nbpe} ;;
+        phone) token_lexicon=${lexicon} search_lexicon= tokens+=_$(stem "${lexicon}") ;;
+    esac
+    # Another normaliser than the recipe's own has its transcripts in a folder of its own, so that two runs can go on
+    # side by side.
+    audio_dump=${dump_dir}/audio
+    if is_given normalizer && [ "${normalizer}" != "$(default_of normalizer)" ]; then
+        audio_dump+=_${normalizer}
+        tokens+=_${normalizer}
+    fi
+    case ${task} in lid|asr_lid) token_task=${task} ;; *) token_task= ;; esac  # which have languages among the tokens
+    token_dir=${dump_dir}/tokens/${train_set}_${tokens}${token_task:+_${token_task}}
+    dump_mark=${dump_dir}/.stage2_${token_dir##*/}
     asked_valid_set=${valid_set}
     asked_test_sets=${test_sets}
     # Whatever changes the result is in the name, so that two runs never share a folder by accident.
     name_parts=
     [ -z "${upstream_ckpt}" ] || name_parts+=_$(sanitised "$(stem "${upstream_ckpt}")")
     [ -z "${peft_args}" ] || name_parts+=_$(sanitised "${peft_args}")
-    [ "${token_type}" = char ] || name_parts+=_${tokens}
+    ! is_given train_set || name_parts+=_$(sanitised "${train_set}")
+    ! is_given valid_set || name_parts+=_valid_$(sanitised "${valid_set}")
+    [ "${tokens}" = char ] || name_parts+=_${tokens}
     [ -z "${train_config}" ] || name_parts+=_$(sanitised "$(stem "${train_config}")")
     [ -z "${train_args}" ] || name_parts+=_$(sanitised "${train_args}")
+    [ -z "${min_wav_duration}" ] || name_parts+=_min${min_wav_duration}s
+    [ -z "${max_wav_duration}" ] || name_parts+=_max${max_wav_duration}s
     [ -z "${data_tag:-}" ] || name_parts+=_${data_tag}  # set by a recipe whose own options change the data
     train_config=${train_config:-conf/train.yaml}
+    derive_decode_name
 }
+
+default_of() { _po_options | awk -F '\t' -v name="$1" '$1 == name { print $2 }'; }  # option: as the recipe declares it
 
 # A folder's name may be 255 bytes long on most file systems.
 shortened() {
@@ -45,8 +65,9 @@ use_experiment() {
         model_args+=(--peft "$1")
     fi
     [ -z "${peft_args}" ] || model_args+=(--peft_args "${peft_args}")
-    model_args+=(--set "task=${task}" ${sets[@]+"${sets[@]}"})
-    train_fingerprint="${model_args[*]} ${exp_seed} ${train_set} ${valid_set} ${token_dir}"
+    model_args+=(--set "task=${task}" ${min_wav_duration:+"data.min_s=${min_wav_duration}"} \
+        ${max_wav_duration:+"data.max_s=${max_wav_duration}"} "${sets[@]}")
+    train_fingerprint="${model_args[*]} ${exp_seed} ${train_set} ${valid_set} ${audio_dump} ${token_dir}"
     train_fingerprint+=" $(cat "${train_config}" ${peft_config:+"${peft_config}"} 2>/dev/null | cksum)"
     reproduce=$(reproducing_command "$1" "${exp_seed}")
 }
@@ -56,7 +77,8 @@ reproducing_command() {  # method, seed
     local words=(./run.sh) i
     for ((i = 0; i < ${#given_options[@]}; i += 2)); do
         case ${given_options[i]} in
-            --stage|--stop_stage|--skip_stages|--overwrite|--dry_run|--nj|--num_threads|--ngpu|--cmd_backend|--peft|--seed|--seeds) ;;
+            --stage|--stop_stage|--skip_stages|--overwrite|--dry_run|--nj|--num_threads|--decode_nj|--peft|--seed|--seeds) ;;
+            --ngpu|--num_nodes|--num_processes|--cmd_backend|--submit) ;;
             *) words+=("${given_options[i]}" "${given_options[i + 1]}") ;;
         esac
     done

