@@ -100,12 +100,12 @@ def fit(
     with StopSignals() as stop, journal:
         while True:
             # 4. A boundary: validate where it is due
-            ranks.agree(stop)
+            stopping, _ = ranks.agree(stop)
             at_end = progress.step >= total_steps or (0 < options.max_epochs < progress.epoch)
             if at_end and progress.step == 0:
                 raise UserError("the run ended without one step: all batches were skipped, see the warnings")
             due = at_end or (progress.step > 0 and progress.step % options.valid_every == 0)
-            if due and progress.validated_step < progress.step and not stop.requested:
+            if due and progress.validated_step < progress.step and not stopping:
                 began = time.monotonic()
                 result = validate(model, task, parts.valid_loader, device, dtype, stop, ranks)
                 if result is not None:
@@ -114,15 +114,15 @@ def fit(
             at_end = at_end or (0 < options.patience <= progress.stale_validations)
 
             # 5. Save where it is due, then stop if asked to or done
-            ranks.agree(stop)
+            stopping, _ = ranks.agree(stop)
             due = progress.step != saved_step and progress.step % options.save_every == 0
-            if due or at_end or stop.requested:
+            if due or at_end or stopping:
                 progress.wall_s = wall_s + time.monotonic() - started
                 if ranks.leader:
                     save_state(experiment.state, model, optimizer, progress, parts.data)
                 keeper.sweep(progress)
                 saved_step = progress.step
-            if stop.requested:
+            if stopping:
                 name = signal.Signals(stop.requested).name
                 raise Interrupted(
                     stop.requested,
@@ -156,7 +156,8 @@ def fit(
                     explain_failure(err, config, f" in epoch {stream.epoch}, batch {stream.batch}")
                     raise
                 ranks.agree(stop)  # the others ask about this batch
-            if stop.requested:
+                continue
+            if done.stopped:
                 continue
 
             # 7. Change the weights, unless there is nothing finite to change them with

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -19,6 +19,13 @@ from torch import Tensor, nn
 
 from peft_asr.errors import UserError
 from peft_asr.train.stop import StopSignals
+
+
+class Agreement(NamedTuple):
+    """Whether any rank was asked to stop, and whether any has met trouble."""
+
+    stopping: bool
+    trouble: bool
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,15 @@ class Ranks:
         """The highest of each value over the ranks."""
         return self._reduce(values, dist.ReduceOp.MAX)
 
-    def agree(self, stop: StopSignals, trouble: bool = False) -> bool:
-        """Whether any rank reports ``trouble``; and a signal that one rank has seen is seen by all."""
-        if self.world > 1:
-            requested, found = self.highest([stop.requested or 0, trouble])
-            stop.requested, trouble = int(requested) or None, bool(found)
-        return trouble
+    def agree(self, stop: StopSignals, trouble: bool = False) -> Agreement:
+        """What all ranks do next; a signal that one has seen is then seen by all.
+
+        Only what was agreed may decide whether ranks part ways: a signal can arrive while they are asking.
+        """
+        seen, found = self.highest([stop.requested or 0, trouble])
+        if seen:
+            stop.requested = int(seen)
+        return Agreement(bool(seen), bool(found))
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all ranks, in their order. Anything that can be pickled."""

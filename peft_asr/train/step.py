@@ -29,12 +29,14 @@ class Gathered:
     Attributes:
         loss_sum: summed over ``utterances``; batches with a non-finite loss count in neither.
         where: the batches, in words (the utterances of this rank).
+        stopped: a signal came in between, so the gradients are not complete.
     """
 
     loss_sum: float = 0.0
     utterances: int = 0
     seconds: float = 0.0
     where: str = ""
+    stopped: bool = False
 
 
 class NonfiniteGuard:
@@ -97,6 +99,7 @@ def gather(
     done = Gathered()
     for epoch, index, batch in batches:
         if ranks.world == 1 and stop.requested:
+            done.stopped = True
             break
         where = f"epoch {epoch}, batch {index}"
         # Rank 0 draws what a run of one process draws.
@@ -115,8 +118,8 @@ def gather(
                 loss = loss + penalty
             done.seconds += batch.seconds
         infinite = loss is not None and not math.isfinite(loss.item())
-        anywhere = ranks.agree(stop, infinite)
-        if ranks.world > 1 and stop.requested:
+        done.stopped, anywhere = ranks.agree(stop, infinite)
+        if done.stopped:
             break
         if anywhere:
             own = (
@@ -135,7 +138,7 @@ def gather(
         done.utterances += size
         done.where = f"{done.where}; {where}" if done.where else where
         done.where += f" (utterances {', '.join(batch.utt_ids[:8])}{', ...' if size > 8 else ''})"
-    if not stop.requested:
+    if not done.stopped:
         done.loss_sum, utterances, done.seconds = ranks.total([done.loss_sum, done.utterances, done.seconds])
         done.utterances = int(utterances)
     return done

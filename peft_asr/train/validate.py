@@ -89,10 +89,8 @@ def validate(
         frames += lengths.sum().item()
         blanks += (task.blank_share(logits, lengths) or 0.0) * lengths.sum().item()
     model.train()
-    if stop is not None:
-        ranks.agree(stop)
-        if stop.requested:
-            return None
+    if stop is not None and ranks.agree(stop).stopping:
+        return None
     shares = ranks.gather((losses, read, frames, blanks))
     losses = {utt_id: loss for share in shares for utt_id, loss in share[0].items()}
     read = [row for share in shares for row in share[1]]

@@ -103,7 +103,15 @@ def test_doctor_itself_needs_nothing_but_python():
 def test_every_package_is_named_once():
     names = [package.distribution for package in doctor.PACKAGES]
     assert len(set(names)) == len(names)
-    assert {package.extra for package in doctor.PACKAGES} == {None, "lm", "quant", "plots"}
+    assert {package.extra for package in doctor.PACKAGES} == {
+        None,
+        "lm",
+        "quant",
+        "plots",
+        "pr",
+        "hf",
+        "lhotse",
+    }
 
 
 def test_environment(tmp_path, monkeypatch):

@@ -61,4 +61,11 @@ def test_device(monkeypatch):
     with pytest.raises(UserError, match="--ngpu 1: torch sees no CUDA device"):
         pick_device("1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("auto").type == "cuda" and pick_device("0") == CPU
+    with pytest.raises(
+        UserError, match="--ngpu 3: torch sees only 2 CUDA device on this machine; give --ngpu 2"
+    ):
+        pick_device("3")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert pick_device("2") == torch.device("cuda:1")

@@ -132,7 +132,22 @@ def test_shares_cover_a_batch_and_weigh_the_same():
 def test_alone_nothing_is_sent():
     stop = StopSignals()
     assert ALONE.total([2, 3]) == [2.0, 3.0] and ALONE.gather("x") == ["x"]
-    assert ALONE.agree(stop, True) and not ALONE.agree(stop) and stop.requested is None
+    assert ALONE.agree(stop, True) == (False, True) and ALONE.agree(stop) == (False, False)
+    assert stop.requested is None
+
+
+def test_a_signal_that_comes_while_ranks_ask_is_not_lost(monkeypatch):
+    """It is not yet agreed upon, so that all ranks do the same, but the next question finds it."""
+    stop = StopSignals()
+
+    def during(self, values):
+        stop.requested = signal.SIGTERM
+        return list(map(float, values))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ranks, "highest", during)
+        assert not Ranks(0, 2).agree(stop).stopping
+    assert ALONE.agree(stop).stopping and stop.requested == signal.SIGTERM
 
 
 def _exchange(rank: int, folder: str) -> None:
@@ -151,7 +166,7 @@ def _exchange(rank: int, folder: str) -> None:
         "total": ranks.total([rank, 1]),
         "gradients": [a.grad.tolist(), b.grad.tolist(), c.grad],
         "leading": leading.tolist(),
-        "trouble": ranks.agree(stop, trouble=rank == 0),
+        "agreed": ranks.agree(stop, trouble=rank == 0),
         "stop": stop.requested,
         "gathered": ranks.gather({"rank": rank}),
     }
@@ -166,7 +181,7 @@ def test_what_two_ranks_agree_on(tmp_path):
             "total": [1.0, 2.0],
             "gradients": [[3.0, 3.0], [1.0, 1.0], None],
             "leading": [0.0, 0.0, 0.0],
-            "trouble": True,
+            "agreed": [True, True],
             "stop": signal.SIGUSR1,
             "gathered": [{"rank": 0}, {"rank": 1}],
         }
