@@ -1,0 +1,1 @@
+../../mlsuperb_10min/local/cross_lingual.py
