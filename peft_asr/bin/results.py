@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exp", default=None, metavar="DIR", help="experiment directory")
     parser.add_argument("--sets", default="", help="test sets, separated by blanks; each has DIR/decode_SET")
     parser.add_argument("--out", default="RESULTS.md", metavar="FILE", help="the recipe's results page")
-    parser.add_argument(
-        "--command", default="", metavar="TEXT", help="the command that made this result"
-    )
+    parser.add_argument("--command", default="", metavar="TEXT", help="the command that made this result")
     parser.add_argument("--note", default="", help="e.g. partial")
     parser.add_argument(
         "--plot", default=None, metavar="FILE", help="draw parameters against scores (png, svg, pdf)"

@@ -3,42 +3,45 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from peft_asr.decode.checkpoint import find_adapter
 from peft_asr.errors import UserError
-from peft_asr.tasks import get_task
-from peft_asr.tasks.adapter import META, load_adapter
+from peft_asr.tasks import Reading, get_task
+from peft_asr.tasks.adapter import load_adapter
 from peft_asr.train.precision import pick_device
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What was recognised, and the log-probability of the path it was read from."""
+    """What was recognised.
+
+    Attributes:
+        text, lang: as in ``Reading``.
+        score: greedy: the log-probability of the path; of a beam search: what it ranks by.
+        am_score, lm_score: of a beam search: log-probability of the path, log10 probability under the LM.
+    """
 
     text: str
     score: float
+    lang: str | None = None
+    am_score: float | None = None
+    lm_score: float | None = None
 
 
-def find_adapter(exp: str | Path) -> Path:
-    """The adapter of an experiment directory, or the directory itself if it is an adapter.
+@dataclass(frozen=True)
+class Output:
+    """What the model says about one utterance.
 
-    Raises:
-        UserError: there is no such directory, or training has not finished in it.
+    Attributes:
+        log_probs: (T, V) float32, natural logarithms.
+        lang: the language that greedy reading gives; None where the task has none, or none was read.
     """
-    folder = Path(exp)
-    if not folder.is_dir():
-        raise UserError(
-            f"there is no directory {exp}; give an experiment directory of stage 3 or an adapter with --exp"
-        )
-    if (folder / META).is_file():
-        return folder
-    if (folder / "adapter").is_dir():
-        return folder / "adapter"
-    raise UserError(
-        f"{exp} has no adapter, so stage 3 (training) has not finished there; "
-        "run stage 3 again with the same options and it goes on where it stopped"
-    )
+
+    log_probs: np.ndarray
+    lang: str | None
 
 
 class Recogniser:
@@ -62,7 +65,7 @@ class Recogniser:
         loaded.model.merge()
         self.model = loaded.model.eval().to(self.device)
         self.config, self.tokenizer = loaded.config, loaded.tokenizer
-        self.task = get_task(self.config.task, self.tokenizer)
+        self.task = get_task(self.config.task, self.tokenizer, self.config.head.name)
 
     @torch.inference_mode()
     def __call__(self, wavs: Tensor, wav_lengths: Tensor) -> list[Hypothesis]:
@@ -78,10 +81,27 @@ class Recogniser:
         Raises:
             UserError: the output is not finite.
         """
+        logits, lengths = self._logits(wavs, wav_lengths)
+        readings, scores = self.task.hypotheses(logits, lengths), self.task.scores(logits, lengths)
+        return [Hypothesis(r.text, score, r.lang) for r, score in zip(readings, scores, strict=True)]
+
+    @torch.inference_mode()
+    def outputs(self, wavs: Tensor, wav_lengths: Tensor) -> list[Output]:
+        """What a search starts from: B outputs. Arguments and errors as in a call."""
+        logits, lengths = self._logits(wavs, wav_lengths)
+        log_probs = torch.log_softmax(logits, dim=-1).cpu().numpy()
+        readings = (
+            self.task.hypotheses(logits, lengths) if self.task.languages else [Reading("")] * len(logits)
+        )
+        return [
+            Output(log_probs[i, :n], reading.lang)
+            for i, (n, reading) in enumerate(zip(lengths.tolist(), readings, strict=True))
+        ]
+
+    def _logits(self, wavs: Tensor, wav_lengths: Tensor) -> tuple[Tensor, Tensor]:
         logits, lengths = self.model(wavs.to(self.device), wav_lengths.to(self.device))
         self._check_finite(logits, "the output")
-        texts, scores = self.task.hypotheses(logits, lengths), self.task.scores(logits, lengths)
-        return [Hypothesis(text, score) for text, score in zip(texts, scores, strict=True)]
+        return logits, lengths
 
     def num_frames(self, samples: int) -> int:
         """Frames that so many samples give; below 1 they are too few."""

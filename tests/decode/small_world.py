@@ -15,13 +15,22 @@ from peft_asr.text.tokenizer import Tokenizer
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefg"]
 
 
-def save_tiny_adapter(folder: Path, checkpoint: str, *, spec: str = "lora", only_blank: bool = False) -> None:
+def save_tiny_adapter(
+    folder: Path,
+    checkpoint: str,
+    *,
+    spec: str = "lora",
+    only_blank: bool = False,
+    task: str = "asr",
+    languages: tuple[str, ...] = (),
+) -> None:
     """Write ``folder``: LoRA and head far from their start, so that a forgotten one shows."""
-    config = Config(seed=3)
+    config = Config(seed=3, task=task)
     config.upstream.ckpt = checkpoint
     config.peft.spec = spec
     config.decode.num_workers = 0
-    tokenizer = Tokenizer("char", TOKENS)
+    tokens = [*TOKENS[:2], *(f"[{code}]" for code in languages), *TOKENS[2:]]
+    tokenizer = Tokenizer("char", tokens, languages=languages)
     model = build(config, tokenizer)
     generator = torch.Generator().manual_seed(5)
     # Not in inference mode: the same tensors are loaded, trained and merged elsewhere.
@@ -53,3 +62,19 @@ def write_dump(folder: Path, seconds: list[float]) -> dict[str, np.ndarray]:
     write_table(folder / "utt2spk", dict.fromkeys(samples, "spk"))
     write_table(folder / "wav.scp", paths)
     return samples
+
+
+def write_lm(path: Path, units: list[str]) -> str:
+    """An ARPA bigram of these units, earlier ones likelier; its sums do not matter here."""
+    lines = [
+        "\\data\\",
+        f"ngram 1={len(units) + 2}",
+        f"ngram 2={len(units)}",
+        "",
+        "\\1-grams:",
+        "-99\t<s>\t-0.3",
+    ]
+    lines += ["-1.2\t</s>", *(f"{-0.6 - 0.1 * i:.1f}\t{unit}\t-0.2" for i, unit in enumerate(units))]
+    lines += ["", "\\2-grams:", *(f"{-0.5 - 0.1 * i:.1f}\t<s> {unit}" for i, unit in enumerate(units))]
+    path.write_text("\n".join([*lines, "", "\\end\\", ""]), encoding="utf-8")
+    return str(path)

@@ -50,7 +50,7 @@ def test_hypotheses_are_those_of_the_unmerged_model_one_by_one(exp, data, tmp_pa
     for utt, wav in samples.items():
         with torch.no_grad():
             logits, lengths = loaded.model(torch.from_numpy(wav)[None], torch.tensor([len(wav)]))
-        assert texts[utt] == task.hypotheses(logits, lengths)[0]
+        assert texts[utt] == task.hypotheses(logits, lengths)[0].text
         assert float(scores[utt]) == pytest.approx(task.scores(logits, lengths)[0], abs=2e-3)
     assert any(texts.values())
     report = json.loads(Path(f"{exp}/decode_test/decode.json").read_text())
