@@ -1,2 +1,2 @@
 # Where corpora are. The recordings of this recipe come with the repository.
-FSDD=audio
+FSDD=${FSDD:-audio}

@@ -1,3 +1,3 @@
 # Where corpora are: the folder that holds LibriSpeech/ and librispeech_finetuning/, or will after --download true.
 # `run.sh --db DIR` wins.
-LIBRILIGHT=downloads
+LIBRILIGHT=${LIBRILIGHT:-downloads}

@@ -1,2 +1,2 @@
 # Where corpora are: the folder that holds LibriSpeech/, or will after --download true. `run.sh --db DIR` wins.
-LIBRISPEECH=downloads
+LIBRISPEECH=${LIBRISPEECH:-downloads}

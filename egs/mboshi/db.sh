@@ -1,2 +1,2 @@
 # Where the corpus is: the folder of train.tsv, dev.tsv, train/ and dev/. `run.sh --db DIR` wins.
-MBOSHI=downloads/mboshi
+MBOSHI=${MBOSHI:-downloads/mboshi}

@@ -1,2 +1,2 @@
 # Where what local/pack.py made lies: it comes with the repository. `run.sh --db DIR` wins.
-MINI_MULTILINGUAL=audio
+MINI_MULTILINGUAL=${MINI_MULTILINGUAL:-audio}
