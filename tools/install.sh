@@ -9,7 +9,7 @@ set -euo pipefail
 
 venv=          # where the environment goes; default: venv/ in the repository
 python=        # the interpreter to build on; default: the first python >= 3.11 found
-extras=plots   # optional parts of setup.py, with commas: lm, quant, plots, hf, lhotse, pr, pretrain, dev
+extras=plots   # optional parts of setup.py, with commas: lm, quant, plots, hf, lhotse, pr, g2p, pretrain, dev
 torch=auto     # cpu, cuda, or auto: cuda where nvidia-smi lists a GPU
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -24,8 +24,8 @@ say() { echo "install.sh: $*"; }
 case ${torch} in auto|cpu|cuda) ;; *) die "--torch is cpu, cuda or auto, not '${torch}'" ;; esac
 for extra in ${extras//,/ }; do
     case ${extra} in
-        lm|quant|plots|hf|lhotse|pr|pretrain|dev) ;;
-        *) die "--extras has no part '${extra}'; allowed: lm, quant, plots, hf, lhotse, pr, pretrain, dev" ;;
+        lm|quant|plots|hf|lhotse|pr|g2p|pretrain|dev) ;;
+        *) die "--extras has no part '${extra}'; allowed: lm, quant, plots, hf, lhotse, pr, g2p, pretrain, dev" ;;
     esac
 done
 

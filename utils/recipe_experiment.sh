@@ -12,7 +12,7 @@ derive_names() {
     token_lexicon= search_lexicon=${lexicon}
     case ${token_type} in
         bpe|unigram) tokens+=${nbpe} ;;
-        phone) token_lexicon=${lexicon} search_lexicon= tokens+=_$(stem "${lexicon}") ;;
+        phone) token_lexicon=${lexicon} search_lexicon= tokens+=${lexicon:+_$(stem "${lexicon}")} ;;
     esac
     # Another normaliser than the recipe's own has its transcripts in a folder of its own, so that two runs can go on
     # side by side.

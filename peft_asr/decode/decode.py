@@ -151,7 +151,7 @@ def _write(
             write_text(folder / name, table_text({utt: f"{getattr(h, name):.4f}" for utt, h in kth.items()}))
         write_text(folder / "text", table_text({utt: h.text for utt, h in kth.items()}))
     if languages:
-        write_text(out / "lang", table_text({utt: h.lang for utt, h in best.items() if h.lang is not None}))
+        write_text(out / "lang", table_text({utt: h.lang or "" for utt, h in best.items()}))
     write_text(out / "score", table_text({utt: f"{h.score:.4f}" for utt, h in best.items()}))
     write_json(out / "decode.json", report)
     write_text(out / "text", table_text({utt: h.text for utt, h in best.items()}))

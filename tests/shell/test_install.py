@@ -76,7 +76,10 @@ def test_another_extra_installs_only_the_package(install):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--extras", "dve"], "--extras has no part 'dve'; allowed: lm, quant, plots, hf, lhotse, pr, pretrain, dev"),
+        (
+            ["--extras", "dve"],
+            "--extras has no part 'dve'; allowed: lm, quant, plots, hf, lhotse, pr, g2p, pretrain, dev",
+        ),
         (["--torch", "rocm"], "--torch is cpu, cuda or auto, not 'rocm'"),
         (["--pyhton", "x"], "unknown option --pyhton (did you mean --python?)"),
         (["dev"], "unexpected argument 'dev'"),
