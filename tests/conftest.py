@@ -1,9 +1,15 @@
 """Fixtures that several rooms share."""
 
-import pytest
+import os
 
-from tests.tiny import FAMILIES, write_tiny_checkpoint
-from tests.tiny_hf import HF_FAMILIES, write_tiny_hf
+# Before torch is imported, for the tests and for what they start: the tensors are tiny, and on a busy machine threads
+# that wait for each other take twenty times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+
+from tests.tiny import FAMILIES, write_tiny_checkpoint  # noqa: E402
+from tests.tiny_hf import HF_FAMILIES, write_tiny_hf  # noqa: E402
 
 
 @pytest.fixture(scope="session")
