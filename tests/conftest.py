@@ -6,10 +6,10 @@ import os
 # that wait for each other take twenty times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pytest  # noqa: E402
+import pytest
 
-from tests.tiny import FAMILIES, write_tiny_checkpoint  # noqa: E402
-from tests.tiny_hf import HF_FAMILIES, write_tiny_hf  # noqa: E402
+from tests.tiny import FAMILIES, write_tiny_checkpoint
+from tests.tiny_hf import HF_FAMILIES, write_tiny_hf
 
 
 @pytest.fixture(scope="session")
