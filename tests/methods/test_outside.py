@@ -229,7 +229,7 @@ def test_no_colon_gets_into_the_name_of_an_experiment(spec, name):
         . utils/recipe_experiment.sh
         task=asr upstream=hubert_base exp_dir=exp name_parts= tag= seed=0 given_options=()
         peft_config= peft_args= train_args= train_config=conf/train.yaml train_set=a valid_set=b token_dir=c
-        upstream_ckpt=
+        upstream_ckpt= audio_dump=dump/audio
         use_experiment "$1" 0
         echo "${exp}"
     """
