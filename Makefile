@@ -11,7 +11,7 @@ demo: install
 	$(ENVIRONMENT) cd egs/fsdd && ./run.sh
 
 test: install-dev
-	$(ENVIRONMENT) python -m pytest -q
+	$(ENVIRONMENT) python -m pytest -q -n auto --dist loadfile
 
 lint: install-dev
 	$(ENVIRONMENT) ruff check . && ruff format --check .

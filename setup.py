@@ -42,6 +42,7 @@ EXTRAS = {
     "pretrain": ["scikit-learn>=1.5"],
     "dev": [
         "pytest>=8",
+        "pytest-xdist>=3.6",
         "ruff>=0.12",
         "matplotlib>=3.9",
         "scikit-learn>=1.5",
