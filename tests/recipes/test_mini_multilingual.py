@@ -9,6 +9,7 @@ import soundfile
 
 from peft_asr.data.kaldi import DataDir
 from peft_asr.files import read_json
+from tests.recipes.siblings import link_siblings
 
 AUDIO = Path(__file__).resolve().parents[2] / "egs" / "mini_multilingual" / "audio"
 LANGUAGES = ["ca", "de", "en", "es", "fr", "ru", "rw", "tr"]
@@ -46,7 +47,7 @@ def part(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def recipe(make_recipe):
-    return make_recipe("mini_multilingual")
+    return link_siblings(make_recipe("mini_multilingual"), "mlsuperb_10min")
 
 
 def prepare(recipe, audio: Path, *args: object):
