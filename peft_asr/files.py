@@ -88,6 +88,14 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         temporary.write_bytes(text.encode("utf-8"))
 
 
+def write_if_changed(path: str | os.PathLike, text: str) -> bool:
+    """`write_text`, unless the file has these bytes already (and keeps its time); returns whether it was written."""
+    if Path(path).is_file() and Path(path).read_bytes() == text.encode("utf-8"):
+        return False
+    write_text(path, text)
+    return True
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Atomically write ``value`` as indented JSON with sorted keys (so that equal values give equal bytes)."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from tests.mutants import registered
 from tests.tiny import FAMILIES, write_tiny_checkpoint
 from tests.tiny_hf import HF_FAMILIES, write_tiny_hf
 
@@ -30,3 +31,13 @@ def tiny_checkpoints(tmp_path_factory, tiny_hf) -> dict[str, str]:
 def tiny_checkpoint(tiny_checkpoints) -> str:
     """A tiny HuBERT."""
     return tiny_checkpoints["hubert"]
+
+
+@pytest.fixture
+def mutant(request, tiny_checkpoint):
+    """A faulty method, registered for one test (tests/mutants.py); (case, checkpoint)."""
+    from tests.contract.cases import Case
+
+    cls, options = request.param
+    with registered(cls):
+        yield Case("mutant", "hubert", options), tiny_checkpoint

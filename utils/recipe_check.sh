@@ -46,7 +46,10 @@ check_task() {
     fi
     case ${token_type} in
         char|bpe|unigram) ;;
-        phone) ${dry_run} || ${text_is_phones:-false} || [ -f "${lexicon}" ] || die "--token_type phone needs --lexicon FILE; got '${lexicon}'" ;;
+        phone)
+            ${dry_run} || ${text_is_phones:-false} || [ -f "${lexicon}" ] ||
+                die "--token_type phone needs --lexicon FILE; got '${lexicon}'"
+            ;;
         *) die "unknown --token_type '${token_type}'; allowed: char, bpe, unigram, phone" ;;
     esac
 }

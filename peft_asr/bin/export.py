@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
     """Export."""
     if args.to == "hf" and (args.base or args.with_base):
         raise UserError("--base and --with_base belong to --to peft; --to hf writes the whole model")
-    from peft_asr.decode.recogniser import find_adapter
+    from peft_asr.decode.checkpoint import find_adapter
     from peft_asr.export.to_hf import export_hf
     from peft_asr.export.to_peft import export_peft
     from peft_asr.tasks.adapter import load_adapter

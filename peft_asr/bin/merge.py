@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Merge."""
-    from peft_asr.decode.recogniser import find_adapter
+    from peft_asr.decode.checkpoint import find_adapter
     from peft_asr.export.merge import CHECKPOINT, merge_experiment
     from peft_asr.tasks.adapter import load_adapter
 

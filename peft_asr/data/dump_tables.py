@@ -3,12 +3,14 @@
 import logging
 from pathlib import Path
 
+from peft_asr.data.data_dir import write_data_dir
 from peft_asr.data.dump_job import flac_path
-from peft_asr.data.dump_text import Transcripts, write_if_changed, write_notes
+from peft_asr.data.dump_text import Transcripts, write_notes
 from peft_asr.data.journal import Entry
-from peft_asr.data.kaldi import DataDir, spk2utt
+from peft_asr.data.kaldi import DataDir
 from peft_asr.data.tables import table_text
 from peft_asr.errors import UserError
+from peft_asr.files import write_if_changed
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +39,14 @@ def report_bad(bad: dict[str, str], data: DataDir, out: Path, skip_bad: bool) ->
 def write_tables(data: DataDir, entries: dict[str, Entry], transcripts: Transcripts, out: Path) -> bool:
     """Write the tables that have changed, ``wav.scp`` last; returns whether anything has."""
     kept = [utt for utt in data.utt_ids if not entries[utt].bad and utt not in transcripts.empty]
-    utt2spk = {utt: data.utt2spk[utt] for utt in kept}
-    tables = {"utt2spk": utt2spk, "spk2utt": spk2utt(utt2spk)}
-    if transcripts.text is not None:
-        tables["text"] = {utt: transcripts.text[utt] for utt in kept}
-    if transcripts.utt2lang is not None:
-        tables["utt2lang"] = {utt: transcripts.utt2lang[utt] for utt in kept}
-    tables["utt2num_samples"] = {utt: str(entries[utt].samples) for utt in kept}
-    tables["wav.scp"] = {utt: str(flac_path(out, utt)) for utt in kept}
-    for name in {"text", "utt2lang"} - tables.keys():
-        (out / name).unlink(missing_ok=True)
     write_notes(transcripts, out)
-    return any([write_if_changed(out / name, table_text(rows)) for name, rows in tables.items()])
+    return write_data_dir(
+        out,
+        {
+            "utt2spk": {utt: data.utt2spk[utt] for utt in kept},
+            "text": transcripts.text and {utt: transcripts.text[utt] for utt in kept},
+            "utt2lang": transcripts.utt2lang and {utt: transcripts.utt2lang[utt] for utt in kept},
+            "utt2num_samples": {utt: str(entries[utt].samples) for utt in kept},
+            "wav.scp": {utt: str(flac_path(out, utt)) for utt in kept},
+        },
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peft_asr.data.kaldi import DataDir
 from peft_asr.errors import UserError
-from peft_asr.files import write_text
+from peft_asr.files import write_if_changed
 from peft_asr.text.normalize import get_normalizer
 from peft_asr.text.normalize.changes import Changes
 from peft_asr.text.normalize.languages import language
@@ -84,11 +84,3 @@ def write_notes(found: Transcripts, out: str | os.PathLike) -> None:
             "%s: --normalizer %s: %s (all in %s)",
             out, found.normalizer, found.changes.summary(), listing,
         )  # fmt: skip
-
-
-def write_if_changed(path: Path, text: str) -> bool:
-    """Write a file unless it has these bytes already; returns whether it was written."""
-    if path.exists() and path.read_bytes() == text.encode("utf-8"):
-        return False
-    write_text(path, text)
-    return True

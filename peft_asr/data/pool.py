@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -32,13 +32,7 @@ def run_all(function: Callable[[Task], Result], tasks: Sequence[Task], nj: int) 
     # spawn: the forked child of a process that has used torch's threads can hang.
     pool = ProcessPoolExecutor(nj, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
-        waiting = deque()
-        for task in tasks:
-            waiting.append(pool.submit(function, task))
-            if len(waiting) >= 4 * nj:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from in_order(pool, function, tasks, nj)
     except BrokenProcessPool:
         raise UserError(
             "a worker was killed (out of memory?); what is done is kept, run again with a smaller --nj"
@@ -47,11 +41,28 @@ def run_all(function: Callable[[Task], Result], tasks: Sequence[Task], nj: int) 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker() -> None:
-    # Ctrl-C is the parent's to handle.
+def in_order(
+    pool: ProcessPoolExecutor, function: Callable[[Task], Result], tasks: Iterable[Task], nj: int
+) -> Iterator[Result]:
+    """The results in the order of the tasks, of which no more than 4 * nj are under way at once."""
+    under_way = deque()
+    for task in tasks:
+        under_way.append(pool.submit(function, task))
+        if len(under_way) >= 4 * nj:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
+
+
+def obey_parent() -> None:
+    """In a process of a pool: leave Ctrl-C to the parent, and end when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _start_worker() -> None:
+    obey_parent()
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _end_with_parent() -> None:

@@ -46,8 +46,8 @@ def decode(
 ) -> bool:
     """Write ``out/text`` and ``out/score``, sorted by utterance; an empty hypothesis is a line with the id alone.
 
-    A task with languages also gets ``out/lang`` (without the utterances in which none was heard), and ``decode.nbest``
-    above 1 ``out/nbest/<k>best_recog/{text,score,am_score,lm_score}`` as ESPnet lays them out; an utterance with fewer
+    A task with languages also gets ``out/lang`` (the id alone where none was heard), and ``decode.nbest`` above 1
+    ``out/nbest/<k>best_recog/{text,score,am_score,lm_score}`` as ESPnet lays them out; an utterance with fewer
     than k different hypotheses is missing there. The files appear when every utterance has been decoded;
     ``out/decode.json`` tells with what and how fast.
 

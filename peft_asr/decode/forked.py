@@ -2,15 +2,12 @@
 
 import multiprocessing
 import os
-import signal
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import Any
 
+from peft_asr.data.pool import in_order, obey_parent
 from peft_asr.errors import UserError
 
 _function: Callable | None = None
@@ -53,14 +50,8 @@ class Forked:
         if self._pool is None:
             yield from map(self._function, inputs)
             return
-        under_way: deque = deque()
         try:
-            for value in inputs:
-                under_way.append(self._pool.submit(_call, value))
-                if len(under_way) >= 4 * self._nj:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+            yield from in_order(self._pool, _call, inputs, self._nj)
         except BrokenProcessPool:
             raise UserError(
                 "a process of the search was killed (out of memory?); run again with a smaller --nj"
@@ -70,14 +61,7 @@ class Forked:
 def _start(function: Callable) -> None:
     global _function
     _function = function
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # Processes of a pool wait for work for ever when their parent is killed.
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    obey_parent()
 
 
 def _call(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from peft_asr import peft
 from peft_asr.config import Config, config_from_dict
-from peft_asr.decode.recogniser import find_adapter
+from peft_asr.decode.checkpoint import find_adapter
 from peft_asr.errors import UserError
 from peft_asr.export.origin import read_origin
 from peft_asr.tasks.adapter import META, read_meta

@@ -30,7 +30,6 @@ class Journal:
         progress: of the run, read at every report.
         total_steps: of the whole run.
         log_every: steps between log lines.
-        speaks: False reports nothing.
     """
 
     def __init__(
@@ -40,19 +39,15 @@ class Journal:
         progress: Progress,
         total_steps: int,
         log_every: int,
-        speaks: bool = True,
     ):
         self.metrics_path = metrics_path
         self.tensorboard_dir = tensorboard_dir
         self.progress = progress
         self.total_steps = total_steps
         self.log_every = log_every
-        self.speaks = speaks
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Journal":
-        if not self.speaks:
-            return self
         self._write_metrics()
         with self._disk_errors():
             self.board = SummaryWriter(self.tensorboard_dir, purge_step=self.progress.step + 1)
@@ -67,8 +62,6 @@ class Journal:
         return self
 
     def __exit__(self, *exc_info) -> None:
-        if not self.speaks:
-            return
         self.bar.close()
         self._stack.close()
         # A disk that is full now was full at the last report too, and that one has spoken.
@@ -77,8 +70,6 @@ class Journal:
 
     def step(self, loss: float, rates: dict[str, float], grad_norm: float) -> None:
         """Report the training step that ``progress.step`` counts as done."""
-        if not self.speaks:
-            return
         p = self.progress
         dev = "-"
         if p.history:
@@ -109,8 +100,6 @@ class Journal:
 
     def validation(self, record: dict, example: tuple[str, str, str]) -> None:
         """Report a validation; its record is already the last of ``progress.history``."""
-        if not self.speaks:
-            return
         blank = record["blank_share"]
         logger.info(
             "validation at step %d: loss %.4f, %s%s, %.1f s",
@@ -149,6 +138,22 @@ class Journal:
             yield
         except OSError as err:
             raise UserError(f"cannot write to {self.tensorboard_dir}: {err.strerror or err}") from err
+
+
+class SilentJournal(Journal):
+    """Reports nothing: that of every process but the first."""
+
+    def __enter__(self) -> "SilentJournal":
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        pass
+
+    def step(self, loss: float, rates: dict[str, float], grad_norm: float) -> None:
+        pass
+
+    def validation(self, record: dict, example: tuple[str, str, str]) -> None:
+        pass
 
 
 def _json_number(value: float | int | str) -> float | int | str | None:

@@ -12,7 +12,7 @@ from peft_asr.errors import UserError
 from peft_asr.train.check import check_length
 from peft_asr.train.experiment import Experiment
 from peft_asr.train.finish import finish
-from peft_asr.train.journal import Journal
+from peft_asr.train.journal import Journal, SilentJournal
 from peft_asr.train.keeper import Keeper
 from peft_asr.train.logfile import LogFile
 from peft_asr.train.losses import to_device
@@ -95,7 +95,8 @@ def fit(
     masker = build_masker(options.mask)
     stream = BatchStream(parts.train_loader, progress.epoch, progress.batch)
     board = experiment.tensorboard
-    journal = Journal(experiment.metrics, board, progress, total_steps, options.log_every, ranks.leader)
+    report = Journal if ranks.leader else SilentJournal
+    journal = report(experiment.metrics, board, progress, total_steps, options.log_every)
 
     with StopSignals() as stop, journal:
         while True:

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from peft_asr.peft import METHODS, Method, register
+from peft_asr.peft import Method
 from peft_asr.peft.full import Full
 from peft_asr.peft.lora import Lora
 from peft_asr.peft.weighted_sum import WeightedSumMethod
 from tests.contract import checks
-from tests.contract.cases import Case
+from tests.mutants import mutants
 
 
 class Bottleneck(nn.Module):
@@ -123,18 +123,6 @@ class FullWithFrozenFrontend(Full):
 
     def boundary(self, encoder):
         return 0
-
-
-@pytest.fixture
-def mutant(request, tiny_checkpoint):
-    """Register a faulty method for one test; returns (case, checkpoint)."""
-    register("mutant")(request.param)
-    yield Case("mutant", "hubert"), tiny_checkpoint
-    del METHODS["mutant"]
-
-
-def mutants(*classes):
-    return pytest.mark.parametrize("mutant", classes, indirect=True, ids=lambda cls: cls.__name__)
 
 
 @mutants(AtSite)

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from peft_asr import peft
 from peft_asr.config import PeftConfig, UpstreamConfig
 from peft_asr.errors import UserError
-from peft_asr.peft import METHODS, register
 from peft_asr.peft.adapterbias import AdapterBias, Shift
 from peft_asr.upstream import load_upstream, named_geometry
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.contract import checks
 from tests.contract.cases import Case
+from tests.mutants import mutants
 
 
 @pytest.mark.parametrize("family", ["hubert", "hubert_large"])
@@ -95,20 +95,13 @@ class MeanShift(Shift):
         return y + self.alpha(y).mean() * self.vector
 
 
-@pytest.fixture
-def mutant(request, tiny_checkpoint):
-    register("mutant")(request.param)
-    yield Case("mutant", "hubert"), tiny_checkpoint
-    del METHODS["mutant"]
-
-
-@pytest.mark.parametrize("mutant", [BothZero], indirect=True)
+@mutants(BothZero)
 def test_both_factors_at_zero_are_caught(mutant):
     with pytest.raises(AssertionError, match="no gradient by the second step.*alpha.*vector"):
         checks.check_gradients(*mutant)
 
 
-@pytest.mark.parametrize("mutant", [MeanOfTheBatch], indirect=True)
+@mutants(MeanOfTheBatch)
 def test_a_leak_across_the_batch_is_caught(mutant):
     with pytest.raises(AssertionError, match="not close"):
         checks.check_padding(*mutant)

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from peft_asr.peft import METHODS, register
 from peft_asr.peft.bottleneck import Bottleneck
 from peft_asr.peft.bottleneck_module import BottleneckAdapter
 from tests.contract import checks
-from tests.contract.cases import Case
+from tests.mutants import mutants
 
 
 def adapters(encoder):
@@ -124,28 +123,11 @@ class OneLayerTooFew(Bottleneck):
         del encoder.layers[-1].sites["ffn_after"]
 
 
-CONVPASS = {"size": 4, "inner": "convpass", "init": "torch"}
+SMALL = {"size": 4}
+CONVPASS = {**SMALL, "inner": "convpass", "init": "torch"}
 
 
-@pytest.fixture
-def mutant(request, tiny_checkpoint):
-    """Register a faulty method for one test; returns (case, checkpoint)."""
-    cls, options = request.param
-    register("mutant")(cls)
-    yield Case("mutant", "hubert", options), tiny_checkpoint
-    del METHODS["mutant"]
-
-
-def mutants(*pairs):
-    return pytest.mark.parametrize(
-        "mutant",
-        [(cls, {"size": 4, **options}) for cls, options in pairs],
-        indirect=True,
-        ids=lambda p: p[0].__name__,
-    )
-
-
-@mutants((Sound, {}), (Sound, CONVPASS))
+@mutants((Sound, SMALL), (Sound, CONVPASS))
 def test_the_sound_method_passes(mutant):
     for check in (
         checks.check_identity_at_start,
@@ -156,19 +138,24 @@ def test_the_sound_method_passes(mutant):
         check(*mutant)
 
 
-@mutants((BothZero, {}), (NeverCalled, {}), (UnusedConvolution, CONVPASS), (BypassedNorm, {"norm": "post"}))
+@mutants(
+    (BothZero, SMALL),
+    (NeverCalled, SMALL),
+    (UnusedConvolution, CONVPASS),
+    (BypassedNorm, {**SMALL, "norm": "post"}),
+)
 def test_silent_parameters_are_caught(mutant):
     with pytest.raises(AssertionError, match="no gradient by the second step"):
         checks.check_gradients(*mutant)
 
 
-@mutants((SeesPadding, CONVPASS), (AcrossTheBatch, {"init": "torch"}))
+@mutants((SeesPadding, CONVPASS), (AcrossTheBatch, {**SMALL, "init": "torch"}))
 def test_leaks_are_caught(mutant):
     with pytest.raises(AssertionError, match="not close"):
         checks.check_padding(*mutant)
 
 
-@mutants((ForgetsLowerNorms, {"layers": [2], "train_layernorm": "all"}))
+@mutants((ForgetsLowerNorms, {**SMALL, "layers": [2], "train_layernorm": "all"}))
 def test_a_wrong_boundary_is_caught(mutant):
     with pytest.raises(AssertionError, match="no gradient by the second step.*layers.0.attn_norm"):
         checks.check_gradients(*mutant)
@@ -176,13 +163,13 @@ def test_a_wrong_boundary_is_caught(mutant):
         checks.check_boundary(*mutant)
 
 
-@mutants((NotAtTheIdentity, {}))
+@mutants((NotAtTheIdentity, SMALL))
 def test_a_wrong_start_is_caught(mutant):
     with pytest.raises(AssertionError):
         checks.check_identity_at_start(*mutant)
 
 
-@mutants((OneLayerTooFew, {}))
+@mutants((OneLayerTooFew, SMALL))
 def test_a_missing_adapter_is_caught(mutant):
     case, checkpoint = mutant
     with pytest.raises(RuntimeError, match="declared layers.2.sites.ffn_after.*injection left nothing"):

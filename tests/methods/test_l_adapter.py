@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from peft_asr import peft
 from peft_asr.config import PeftConfig, UpstreamConfig
 from peft_asr.errors import UserError
-from peft_asr.peft import METHODS, register
 from peft_asr.peft.l_adapter import LAdapter, LayerAdapters
 from peft_asr.upstream import load_upstream, named_geometry
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.contract import checks
 from tests.contract.cases import Case
+from tests.mutants import mutants
 from tests.tiny import random_wavs
 
 SHARED = (
@@ -140,20 +140,13 @@ class Centred(LayerAdapters):
         return super().forward([state - state.mean(dim=1, keepdim=True) for state in states])
 
 
-@pytest.fixture
-def mutant(request, tiny_checkpoint):
-    register("mutant")(request.param)
-    yield Case("mutant", "hubert"), tiny_checkpoint
-    del METHODS["mutant"]
-
-
-@pytest.mark.parametrize("mutant", [DeadWeights, LastOnly], indirect=True)
+@mutants(DeadWeights, LastOnly)
 def test_silent_parameters_are_caught(mutant):
     with pytest.raises(AssertionError, match="no gradient by the second step.*readout.weights"):
         checks.check_gradients(*mutant)
 
 
-@pytest.mark.parametrize("mutant", [CentredOverTime], indirect=True)
+@mutants(CentredOverTime)
 def test_a_leak_of_padding_is_caught(mutant):
     with pytest.raises(AssertionError, match="not close"):
         checks.check_padding(*mutant)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from peft_asr.peft import METHODS, register
 from peft_asr.peft.adalora import AdaLora
 from peft_asr.peft.ia3 import Ia3
 from peft_asr.peft.lora import Lora, LowRank
@@ -21,6 +20,7 @@ from tests.methods.peft_cases import (
     check_restored,
     check_start,
 )
+from tests.mutants import registered
 
 
 def bypass(method, encoder):
@@ -208,12 +208,8 @@ SOUND = [
 
 @pytest.fixture
 def mutant(request):
-    """Register a faulty method under that name for one test."""
-    name = request.param.name
-    register("mutant")(request.param)
-    yield request.param
-    request.param.name = name
-    del METHODS["mutant"]
+    with registered(request.param):
+        yield request.param
 
 
 def named(rows):

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from peft_asr.peft import METHODS, register
 from peft_asr.peft.bitfit import BitFit
 from peft_asr.peft.layernorm import LayerNorms
 from peft_asr.peft.p_adapter import PAdapter, PseudoFeatures
@@ -12,7 +11,7 @@ from peft_asr.peft.prefix import Prefix, PrefixTuning
 from peft_asr.peft.prompt import Prompt, Prompts
 from peft_asr.peft.top_n import TopN
 from tests.contract import checks
-from tests.contract.cases import Case
+from tests.mutants import mutants
 
 
 def becomes(encoder, sound: type, faulty: type) -> None:
@@ -168,19 +167,6 @@ class LowTop(TopN):
 
     def boundary(self, encoder):
         return 0
-
-
-@pytest.fixture
-def mutant(request, tiny_checkpoint):
-    """Register a faulty method for one test; returns (case, checkpoint)."""
-    cls, options = request.param
-    register("mutant")(cls)
-    yield Case("mutant", "hubert", options), tiny_checkpoint
-    del METHODS["mutant"]
-
-
-def mutants(*pairs):
-    return pytest.mark.parametrize("mutant", pairs, indirect=True, ids=lambda pair: pair[0].__name__)
 
 
 @mutants(

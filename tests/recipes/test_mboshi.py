@@ -137,7 +137,7 @@ def test_tables_that_cannot_be_read(recipe, broken, content, message):
 
 def test_a_table_in_another_encoding(recipe, broken):
     (broken / "dev.tsv").write_bytes("utterance\tspeaker\ttext\na\tb\té\n".encode("latin-1"))
-    assert "dev.tsv is not UTF-8" in refused(prepare(recipe, broken))
+    assert "dev.tsv:2: byte 0xe9 is not UTF-8" in refused(prepare(recipe, broken))
 
 
 def test_from_corpus_to_error_rate(recipe, corpus, tiny_checkpoint):

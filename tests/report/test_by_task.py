@@ -207,16 +207,7 @@ def test_a_row_without_any_rate_is_refused(tmp_path, multilingual):
         read_rows(page.parent / "results.jsonl")
 
 
-def test_axes_are_named_by_the_metric(multilingual, tmp_path, monkeypatch):
-    figure_module = pytest.importorskip("matplotlib.figure")
-    figures = []
-
-    class Kept(figure_module.Figure):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            figures.append(self)
-
-    monkeypatch.setattr(figure_module, "Figure", Kept)
+def test_axes_are_named_by_the_metric(multilingual, tmp_path, figures):
     plot.plot_results(multilingual, str(tmp_path / "p.svg"))
     assert [axes.get_ylabel() for axes in figures[-1].axes] == ["CER (%)"]
     plot.plot_results(multilingual, str(tmp_path / "p.svg"), "lid")

@@ -45,16 +45,7 @@ def test_png(rows, tmp_path):
     assert [path.name for path in (tmp_path / "plots").iterdir()] == ["p.png"]
 
 
-def test_points_bars_and_limits(rows, tmp_path, monkeypatch):
-    figure_module = pytest.importorskip("matplotlib.figure")
-    figures = []
-
-    class Kept(figure_module.Figure):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            figures.append(self)
-
-    monkeypatch.setattr(figure_module, "Figure", Kept)
+def test_points_bars_and_limits(rows, tmp_path, figures):
     plot.plot_results(rows, str(tmp_path / "p.svg"))
     left, right = figures[0].axes
     assert (left.get_title(), right.get_title()) == ("a", "b")

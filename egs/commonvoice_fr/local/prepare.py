@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import soundfile
-from data_dir import write_partial, write_set
 from draw import TOLERANCE_S, draw, parse_hours, shuffled
 from release import check_whole, find_language
 from tsv import Clip, read_clips, read_durations
 
+from peft_asr.data.data_dir import write_data_dir, write_partial
 from peft_asr.errors import UserError
 
 SHARES = 10  # a speaker gives at most a tenth of the hours as long as others have something to give
@@ -153,13 +153,15 @@ def write_clips(
     """A Kaldi data directory; with ``utt2dur`` where the release says how long its clips are."""
     by_id = {f"{clip.speaker[:ID_LETTERS]}-{Path(clip.file).stem}": clip for clip in clips}
     known = durations and all(clip.file in durations for clip in by_id.values())
-    write_set(
+    write_data_dir(
         folder,
-        wav={utt: str((audio / clip.file).absolute()) for utt, clip in by_id.items()},
-        text={utt: clip.sentence for utt, clip in by_id.items()},
-        utt2spk={utt: clip.speaker[:ID_LETTERS] for utt, clip in by_id.items()},
-        utt2lang=dict.fromkeys(by_id, lang),
-        utt2dur={utt: f"{durations[clip.file]:.3f}" for utt, clip in by_id.items()} if known else None,
+        {
+            "wav.scp": {utt: str((audio / clip.file).absolute()) for utt, clip in by_id.items()},
+            "text": {utt: clip.sentence for utt, clip in by_id.items()},
+            "utt2spk": {utt: clip.speaker[:ID_LETTERS] for utt, clip in by_id.items()},
+            "utt2lang": dict.fromkeys(by_id, lang),
+            "utt2dur": {utt: f"{durations[clip.file]:.3f}" for utt, clip in by_id.items()} if known else None,
+        },
     )
 
 

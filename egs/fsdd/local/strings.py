@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from peft_asr.data.data_dir import write_data_dir
 from peft_asr.errors import UserError
-from peft_asr.files import write_text
 
 RATE_HZ = 8000
 WORDS = "zero one two three four five six seven eight nine".split()
@@ -127,23 +127,19 @@ def write_set(out: Path, name: str, recordings: list[Recording], uses: int, seed
     # A stream of its own per set: changing one set leaves the others as they are.
     rng = np.random.default_rng([seed, *name.encode()])
     (out / "audio").mkdir(parents=True, exist_ok=True)
-    tables: dict[str, list[str]] = {"wav.scp": [], "text": [], "utt2spk": [], "spk2utt": []}
+    tables: dict[str, dict[str, str]] = {"wav.scp": {}, "text": {}, "utt2spk": {}}
     for speaker in sorted({r.speaker for r in recordings}):
         own = [r for r in recordings if r.speaker == speaker]
         strings = [s for _ in range(uses) for s in cut(rng.permutation(len(own)), rng)]
-        utts = []
         for index, string in enumerate(strings, start=1):
             utt = f"{speaker}-{name}-{index:04d}"
             digits = [own[i] for i in string]
             path = out / "audio" / f"{utt}.flac"  # relative to the recipe, as --out is
             soundfile.write(path, join(digits, rng), RATE_HZ, subtype="PCM_16")
-            tables["wav.scp"].append(f"{utt} {path}")
-            tables["text"].append(f"{utt} {' '.join(WORDS[r.digit] for r in digits)}")
-            tables["utt2spk"].append(f"{utt} {speaker}")
-            utts.append(utt)
-        tables["spk2utt"].append(f"{speaker} {' '.join(utts)}")
-    for file, lines in tables.items():
-        write_text(str(out / file), "\n".join(lines) + "\n")
+            tables["wav.scp"][utt] = str(path)
+            tables["text"][utt] = " ".join(WORDS[r.digit] for r in digits)
+            tables["utt2spk"][utt] = speaker
+    write_data_dir(out, tables)
     return len(tables["text"])
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 
 import soundfile
-from data_dir import write_partial
 from draw import TOLERANCE_S, alternating, draw, parse_hours, shuffled
 from librispeech import (
     DEV_FROM_TRAIN,
@@ -22,6 +21,7 @@ from librispeech import (
     write_utterances,
 )
 
+from peft_asr.data.data_dir import write_partial
 from peft_asr.errors import UserError
 
 DEV = "dev-clean"

@@ -14,10 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from data_dir import write_if_new
-
 from peft_asr.data.tables import read_table
 from peft_asr.errors import UserError
+from peft_asr.files import write_if_changed
 
 VARIANT = re.compile(r"\(\d+\)$")
 PROBABILITY = re.compile(r"\d*\.\d+(e-?\d+)?|[01]")
@@ -45,7 +44,7 @@ def main() -> None:
     lines = [f"{word} {phones}" for word, phones in lexicon.items()]
     if args.unknown_words == "spn":
         lines.append(UNKNOWN_LINE)
-    write_if_new(args.out, "\n".join(lines) + "\n")
+    write_if_changed(args.out, "\n".join(lines) + "\n")
     symbols = {phone for line in lines for phone in line.split()[1:]}
     print(f"{args.out}: {len(lexicon):,} words, {len(symbols)} phones")
     for text in args.text:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_dir import write_set
-
+from peft_asr.data.data_dir import write_data_dir
 from peft_asr.errors import UserError
 
 DEV_FROM_TRAIN = "dev_from_train"  # the stand-in for a missing dev-clean
@@ -117,11 +116,13 @@ def there_is(parts: list[Part]) -> str:
 
 def write_utterances(folder: Path, utterances: list[Utterance]) -> None:
     """A Kaldi data directory of these utterances."""
-    write_set(
+    write_data_dir(
         folder,
-        wav={u.utt_id: str(u.path) for u in utterances},
-        text={u.utt_id: u.text for u in utterances},
-        utt2spk={u.utt_id: u.speaker for u in utterances},
+        {
+            "wav.scp": {u.utt_id: str(u.path) for u in utterances},
+            "text": {u.utt_id: u.text for u in utterances},
+            "utt2spk": {u.utt_id: u.speaker for u in utterances},
+        },
     )
 
 

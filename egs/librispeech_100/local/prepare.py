@@ -9,7 +9,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from data_dir import write_partial
 from librispeech import (
     DEV_FROM_TRAIN,
     Part,
@@ -20,6 +19,7 @@ from librispeech import (
     write_utterances,
 )
 
+from peft_asr.data.data_dir import write_partial
 from peft_asr.errors import UserError
 
 TRAIN, DEV = "train-clean-100", "dev-clean"

@@ -7,16 +7,16 @@ the checkpoint is drawn from the training set, a share of each speaker's utteran
 
 import argparse
 import csv
+import io
 import random
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from peft_asr.data.kaldi import spk2utt
-from peft_asr.data.tables import table_text
+from peft_asr.data.corpus.table_files import read_utf8
+from peft_asr.data.data_dir import write_data_dir, write_partial
 from peft_asr.errors import UserError
-from peft_asr.files import write_text
 from peft_asr.text.normalize import clean
 
 COLUMNS = ("utterance", "speaker", "text")
@@ -54,7 +54,9 @@ def main() -> None:
     for name, utterances in sets.items():
         write_set(args.out / name, utterances)
         print(f"{name}: {len(utterances)} utterances, {len({u.speaker for u in utterances})} speakers")
-    write_partial(args.out / "partial", whole)
+    write_partial(
+        args.out / "partial", whole, {"train_set": "train", "valid_set": "valid", "test_sets": "dev"}
+    )
 
 
 def check_tree(corpus: Path) -> None:
@@ -71,11 +73,7 @@ def check_tree(corpus: Path) -> None:
 def read_part(corpus: Path, part: str) -> tuple[list[Utterance], list[str]]:
     """The utterances that have audio, and the ids of those that have none."""
     table = corpus / f"{part}.tsv"
-    try:
-        content = table.read_text(encoding="utf-8")
-    except UnicodeDecodeError as err:
-        raise UserError(f"{table} is not UTF-8 ({err}); convert it with iconv") from err
-    reader = csv.DictReader(content.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    reader = csv.DictReader(io.StringIO(read_utf8(table), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
     if absent := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
         raise UserError(f"{table}:1: no column {', '.join(absent)}; expected: {', '.join(COLUMNS)}")
     utterances, missing = [], []
@@ -131,30 +129,15 @@ def draw_valid(train: list[Utterance], seed: int) -> tuple[list[Utterance], list
 
 
 def write_set(out: Path, utterances: list[Utterance]) -> None:
-    utt2spk = {u.utt_id: u.speaker for u in utterances}
-    tables = {
-        "wav.scp": {u.utt_id: str(u.path) for u in utterances},
-        "text": {u.utt_id: u.text for u in utterances},
-        "utt2lang": {u.utt_id: LANGUAGE for u in utterances},
-        "utt2spk": utt2spk,
-        "spk2utt": spk2utt(utt2spk),
-    }
-    for name, table in tables.items():
-        write_if_new(out / name, table_text(table))
-
-
-def write_if_new(file: Path, content: str) -> None:
-    """A table that says the same keeps its time, so that later stages stay complete."""
-    if not file.exists() or file.read_text(encoding="utf-8") != content:
-        write_text(file, content)
-
-
-def write_partial(file: Path, whole: bool) -> None:
-    """What marks the results of a corpus that is not whole."""
-    if whole:
-        file.unlink(missing_ok=True)
-    else:
-        write_if_new(file, "train_set train\nvalid_set valid\ntest_sets dev\n")
+    write_data_dir(
+        out,
+        {
+            "wav.scp": {u.utt_id: str(u.path) for u in utterances},
+            "text": {u.utt_id: u.text for u in utterances},
+            "utt2lang": {u.utt_id: LANGUAGE for u in utterances},
+            "utt2spk": {u.utt_id: u.speaker for u in utterances},
+        },
+    )
 
 
 if __name__ == "__main__":

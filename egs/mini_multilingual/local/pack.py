@@ -8,13 +8,13 @@ resampled to 16 kHz mono and joined to the language's file, Opus at about 16 kbi
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
 import soundfile
 
 from peft_asr.data.audio import SAMPLE_RATE_HZ, read_audio
+from peft_asr.data.corpus.table_files import read_tsv
 from peft_asr.errors import UserError
 from peft_asr.files import atomic_path, write_text
 
@@ -58,15 +58,6 @@ def pack_language(corpus: Path, lang: str, ogg: Path) -> list[str]:
                 rows.append("\t".join(cells))
                 start += len(samples)
     return rows
-
-
-def read_tsv(path: Path) -> list[dict[str, str]]:
-    """The clips of one split, in the file's order."""
-    try:
-        with open(path, encoding="utf-8", newline="") as table:
-            return list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except OSError as err:
-        raise UserError(f"cannot read {path}: {err.strerror or err}") from err
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import soundfile
 
-from peft_asr.data.kaldi import spk2utt
-from peft_asr.data.tables import table_text
+from peft_asr.data.data_dir import write_data_dir
 from peft_asr.errors import UserError, nearest
-from peft_asr.files import write_text
 
 COLUMNS = ("lang", "split", "speaker", "clip", "start", "samples", "sentence")
 SPLITS = ("train", "dev", "test")
@@ -88,19 +86,16 @@ def check_audio(folder: Path, rows: list[dict], languages: list[str]) -> None:
 
 
 def write_set(out: Path, audio: Path, rows: list[dict]) -> None:
-    utt2spk = {row["utt"]: row["speaker"] for row in rows}
-    tables = {
-        "wav.scp": {row["lang"]: str((audio / f"{row['lang']}.ogg").absolute()) for row in rows},
-        "segments": {row["utt"]: segment(row) for row in rows},
-        "text": {row["utt"]: " ".join(row["sentence"].split()) for row in rows},
-        "utt2lang": {row["utt"]: row["lang"] for row in rows},
-        "utt2spk": utt2spk,
-        "spk2utt": spk2utt(utt2spk),
-    }
-    for name, table in tables.items():
-        file, content = out / name, table_text(table)
-        if not file.exists() or file.read_text(encoding="utf-8") != content:  # keeps its time otherwise
-            write_text(file, content)
+    write_data_dir(
+        out,
+        {
+            "wav.scp": {row["lang"]: str((audio / f"{row['lang']}.ogg").absolute()) for row in rows},
+            "segments": {row["utt"]: segment(row) for row in rows},
+            "text": {row["utt"]: " ".join(row["sentence"].split()) for row in rows},
+            "utt2lang": {row["utt"]: row["lang"] for row in rows},
+            "utt2spk": {row["utt"]: row["speaker"] for row in rows},
+        },
+    )
 
 
 def segment(row: dict) -> str:

@@ -9,7 +9,6 @@ the benchmark (Turkish) gets its five fixed utterance names, in the sources that
 """
 
 import argparse
-import csv
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,6 +17,7 @@ import soundfile
 from tree import TRANSCRIPTS, read_conf
 
 from peft_asr.data.audio import SAMPLE_RATE_HZ, read_audio
+from peft_asr.data.corpus.table_files import read_tsv
 from peft_asr.errors import UserError
 from peft_asr.files import atomic_path, write_text
 
@@ -63,14 +63,6 @@ def mboshi(folder: Path) -> dict[str, list[tuple[Path, str]]]:
         for part in ("train", "dev")
     )
     return {"train": train, "dev": dev[::2], "test": dev[1::2]}
-
-
-def read_tsv(path: Path) -> list[dict[str, str]]:
-    try:
-        with open(path, encoding="utf-8", newline="") as table:
-            return list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except OSError as err:
-        raise UserError(f"cannot read {path}: {err.strerror or err}") from err
 
 
 def write_language(out: Path, language: str, prefix: str, parts: dict, minutes: float) -> None:

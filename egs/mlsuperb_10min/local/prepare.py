@@ -14,10 +14,8 @@ from pathlib import Path
 from phones import to_phones
 from tree import Pair, Reader, Utterance, find_pairs, read_conf
 
-from peft_asr.data.kaldi import spk2utt
-from peft_asr.data.tables import table_text
+from peft_asr.data.data_dir import write_data_dir, write_partial
 from peft_asr.errors import UserError, nearest
-from peft_asr.files import write_text
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 BENCHMARK_LANGUAGES = 143
@@ -53,7 +51,8 @@ def main() -> None:
         if not utterances:
             raise UserError(f"{args.corpus}: no utterance for the {part} set of {args.lang or args.pairs}")
         write_set(args.out / f"{names[part]}{args.suffix}", utterances)
-    mark(args.out / "partial", partial)
+    # It names no sets: they are what they would be.
+    write_partial(args.out / "partial", not partial, {"corpus": "partial"})
 
 
 def check_whole(corpus: Path, sources: list[str], there: list[Pair], allow_partial: bool) -> bool:
@@ -169,28 +168,15 @@ def write_set(out: Path, utterances: list[Utterance]) -> None:
     utt2spk = {u.utt_id: u.utt_id for u in spoken}
     if len(utt2spk) < len(spoken):
         raise UserError(f"{out.name}: the tree has {len(spoken) - len(utt2spk)} utterance ids twice")
-    tables = {
-        "wav.scp": {u.utt_id: str(u.path) for u in spoken},
-        "text": {u.utt_id: " ".join(u.text.split()) for u in spoken},
-        "utt2lang": {u.utt_id: u.language for u in spoken},
-        "utt2spk": utt2spk,
-        "spk2utt": spk2utt(utt2spk),
-    }
-    for name, table in tables.items():
-        write_if_new(out / name, table_text(table))
-
-
-def write_if_new(file: Path, content: str) -> None:
-    """A table that says the same keeps its time, so that later stages stay complete."""
-    if not file.exists() or file.read_text(encoding="utf-8") != content:
-        write_text(file, content)
-
-
-def mark(file: Path, partial: bool) -> None:
-    if partial:
-        write_if_new(file, "corpus partial\n")  # names no sets: they are what they would be
-    else:
-        file.unlink(missing_ok=True)
+    write_data_dir(
+        out,
+        {
+            "wav.scp": {u.utt_id: str(u.path) for u in spoken},
+            "text": {u.utt_id: " ".join(u.text.split()) for u in spoken},
+            "utt2lang": {u.utt_id: u.language for u in spoken},
+            "utt2spk": utt2spk,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from pathlib import Path
 from peft_asr.data.corpus.check import Utterance, check_audio, check_texts
 from peft_asr.data.corpus.read import read_corpus
 from peft_asr.data.corpus.splits import make_sets, planned_sets
-from peft_asr.data.corpus.write import write_if_new, write_set
+from peft_asr.data.corpus.write import write_set
 from peft_asr.data.tables import counted
 from peft_asr.errors import UserError
-from peft_asr.files import write_text
+from peft_asr.files import write_if_changed, write_text
 
 _SHOWN = 3
 
@@ -72,10 +72,10 @@ def import_corpus(
     for name, members in sets.items():
         write_set(out / f"{prefix}{name}", members, langs)
     if left_out:
-        write_if_new(out / f"{prefix}left_out.txt", "".join(f"{problem}\n" for problem in left_out))
+        write_if_changed(out / f"{prefix}left_out.txt", "".join(f"{problem}\n" for problem in left_out))
         where = f"listed in {out / f'{prefix}left_out.txt'}"
         notes.append(f"{counted(len(left_out), 'utterance')} left out for audio, {where}: {left_out[0]}")
-    write_if_new(out / f"{prefix}sets", sets_text(list(sets), prefix))
+    write_if_changed(out / f"{prefix}sets", sets_text(list(sets), prefix))
     return Imported({f"{prefix}{name}": _about(members) for name, members in sets.items()}, notes + drawn)
 
 

@@ -46,6 +46,17 @@ def read_table_file(path: Path, audio_dir: Path | None = None) -> Listing:
     return listing
 
 
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    """Common Voice's kind of table: no quoting, the first line names the columns.
+
+    Raises:
+        UserError: it cannot be read or is not UTF-8.
+    """
+    return list(
+        csv.DictReader(io.StringIO(read_utf8(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    )
+
+
 def read_utf8(path: Path) -> str:
     """A file's text, without a byte order mark.
 

@@ -9,9 +9,8 @@ import soundfile
 
 from peft_asr.data.corpus.check import Utterance, path_id
 from peft_asr.data.corpus.rows import Embedded
-from peft_asr.data.kaldi import spk2utt
-from peft_asr.data.tables import table_text
-from peft_asr.files import atomic_path, write_text
+from peft_asr.data.data_dir import write_data_dir
+from peft_asr.files import atomic_path
 
 
 def write_set(folder: Path, utterances: list[Utterance], langs: dict[str, str]) -> None:
@@ -20,36 +19,24 @@ def write_set(folder: Path, utterances: list[Utterance], langs: dict[str, str]) 
     Embedded audio goes to ``folder/audio``. A file that would say the same is left alone, so that later stages stay
     complete; tables of an earlier corpus are removed.
     """
-    utt2spk = {u.utt_id: u.speaker for u in utterances}
-    tables = {
-        "text": {u.utt_id: u.text for u in utterances},
-        "utt2spk": utt2spk,
-        "spk2utt": spk2utt(utt2spk),
-        "segments": {},
-        "utt2lang": {u.utt_id: langs[u.utt_id] for u in utterances if u.utt_id in langs},
-    }
-    with_times = any(u.row.start_s is not None or u.row.end_s is not None for u in utterances)
-    if with_times:
-        recordings = _recording_ids(utterances)
+    recordings, segments = None, None
+    if any(u.row.start_s is not None or u.row.end_s is not None for u in utterances):
+        recordings, segments = _recording_ids(utterances), {}
         for u in utterances:
             end = -1 if u.row.end_s is None else f"{u.row.end_s:.3f}"
-            tables["segments"][u.utt_id] = f"{recordings[u.row.audio]} {u.row.start_s or 0:.3f} {end}"
-    else:
-        recordings = None
-    tables["wav.scp"] = {
-        (recordings[u.row.audio] if with_times else u.utt_id): _source(folder, u) for u in utterances
-    }
-    for name, rows in tables.items():
-        if rows:
-            write_if_new(folder / name, table_text(rows))
-        else:
-            (folder / name).unlink(missing_ok=True)
-
-
-def write_if_new(file: Path, text: str) -> None:
-    """Write a file unless it says the same already."""
-    if not file.exists() or file.read_bytes() != text.encode():
-        write_text(file, text)
+            segments[u.utt_id] = f"{recordings[u.row.audio]} {u.row.start_s or 0:.3f} {end}"
+    write_data_dir(
+        folder,
+        {
+            "text": {u.utt_id: u.text for u in utterances},
+            "utt2spk": {u.utt_id: u.speaker for u in utterances},
+            "segments": segments,
+            "utt2lang": {u.utt_id: langs[u.utt_id] for u in utterances if u.utt_id in langs} or None,
+            "wav.scp": {
+                (recordings[u.row.audio] if recordings else u.utt_id): _source(folder, u) for u in utterances
+            },
+        },
+    )
 
 
 def _recording_ids(utterances: list[Utterance]) -> dict[str | Embedded, str]:

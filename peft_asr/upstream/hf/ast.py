@@ -14,7 +14,7 @@ from peft_asr.upstream.encoder import Encoder
 from peft_asr.upstream.frontend import check_lengths
 from peft_asr.upstream.geometry import Geometry
 from peft_asr.upstream.hf.geometry import HfGeometry
-from peft_asr.upstream.hf.windowed import AbsolutePositions
+from peft_asr.upstream.hf.windowed import SHARED, AbsolutePositions
 from peft_asr.upstream.layer import EncoderLayer
 
 HOP, FRAME = 160, 400  # samples; Kaldi's 10 ms and 25 ms at 16 kHz
@@ -39,25 +39,18 @@ def shape(config, extractor) -> dict:
             (config.num_mel_bins, config.frequency_stride),
         )
     ]
-    return {
+    return SHARED | {
         "family": "hf_ast",
         "dim": config.hidden_size,
         "ffn": config.intermediate_size,
         "heads": config.num_attention_heads,
         "layers": config.num_hidden_layers,
         "conv": ((config.num_mel_bins, FRAME, HOP),),  # the spectrogram
-        "conv_bias": True,
-        "group_norm": False,
-        "pre_ln": True,
-        "pos_kernel_frames": 0,
-        "pos_groups": 0,
-        "pos_depth": 0,
         "activation": config.hidden_act,
         "dropout": config.hidden_dropout_prob,
         "attention_dropout": config.attention_probs_dropout_prob,
         "k_bias": config.qkv_bias,
         "window_samples": config.max_length * HOP,
-        "masks_padding": False,
         "tokens": patches[0] * patches[1] + 2,
     }
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from peft_asr.errors import UserError
 from peft_asr.upstream.encoder import Encoder
 from peft_asr.upstream.hf.geometry import HfGeometry
-from peft_asr.upstream.hf.windowed import AbsolutePositions
+from peft_asr.upstream.hf.windowed import SHARED, AbsolutePositions
 from peft_asr.upstream.layer import EncoderLayer
 from peft_asr.upstream.transformer import frames_by_convolution
 
@@ -30,7 +30,7 @@ def shape(config, extractor) -> dict:
         raise UserError(
             "the feature extractor adds noise (dither), so no result could be repeated; set it to 0.0"
         )
-    return {
+    return SHARED | {
         "family": "hf_whisper",
         "dim": config.d_model,
         "ffn": config.encoder_ffn_dim,
@@ -38,19 +38,12 @@ def shape(config, extractor) -> dict:
         "layers": config.encoder_layers,
         # Only for lengths: every begun hop of the spectrogram and every begun pair of its columns counts.
         "conv": ((config.num_mel_bins, 1, extractor.hop_length), (config.d_model, 1, 2)),
-        "conv_bias": True,
-        "group_norm": False,
-        "pre_ln": True,
-        "pos_kernel_frames": 0,
-        "pos_groups": 0,
-        "pos_depth": 0,
         "activation": config.activation_function,
         "dropout": config.dropout,
         "attention_dropout": config.attention_dropout,
         "activation_dropout": config.activation_dropout,
         "k_bias": False,
         "window_samples": window,
-        "masks_padding": False,
     }
 
 

@@ -3,6 +3,17 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# The fields of the geometry in which the two agree: no convolutional positions, and attention that sees the padding.
+SHARED = {
+    "conv_bias": True,
+    "group_norm": False,
+    "pre_ln": True,
+    "pos_kernel_frames": 0,
+    "pos_groups": 0,
+    "pos_depth": 0,
+    "masks_padding": False,
+}
+
 
 class AbsolutePositions(nn.Module):
     """x + table.

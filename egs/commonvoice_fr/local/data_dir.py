@@ -1,1 +1,0 @@
-../../librispeech_100/local/data_dir.py

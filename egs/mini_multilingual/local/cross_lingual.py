@@ -1,1 +1,0 @@
-../../mlsuperb_10min/local/cross_lingual.py

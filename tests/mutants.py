@@ -1,0 +1,28 @@
+"""Faulty methods, under the name `mutant` for one test: what shows that a check can fail."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from peft_asr.peft import METHODS, register
+
+
+@contextmanager
+def registered(cls):
+    """``--peft mutant`` is ``cls`` meanwhile; afterwards the class has its own name again."""
+    name = cls.__dict__.get("name")
+    register("mutant")(cls)
+    try:
+        yield
+    finally:
+        del METHODS["mutant"]
+        if name is None:
+            del cls.name
+        else:
+            cls.name = name
+
+
+def mutants(*faults):
+    """Run a test once with each: a class, or a class and its options. The fixture ``mutant`` is (case, checkpoint)."""
+    pairs = [fault if isinstance(fault, tuple) else (fault, {}) for fault in faults]
+    return pytest.mark.parametrize("mutant", pairs, indirect=True, ids=lambda pair: pair[0].__name__)
