@@ -64,6 +64,10 @@ class DataConfig:
     train_dir: str = ""
     valid_dir: str = ""
     token_dir: str = ""  # tokens.txt (+ bpe.model), written by stage 2
+    dump: str = "none"  # start from activations: auto | conv | frontend | layer:K | all; none: from audio
+    dump_dir: str = ""  # where stage 2 wrote them (peft-asr dump-features)
+    dump_dtype: str = "auto"  # float16 | float32; auto: float16
+    speed_perturb: list[float] = field(default_factory=list)  # e.g. [0.9, 1.0, 1.1]: drawn anew each time
     min_s: float = 0.1  # length limits touch training and validation data only, never a test set
     max_s: float = 30.0
     batch_s: float = 32.0  # seconds of speech in a training batch, padding included
@@ -107,6 +111,9 @@ class TrainConfig:
     dtype: str = "float32"  # float32 | bfloat16 | auto (bfloat16 where the hardware multiplies it natively)
     gradient_checkpointing: bool = (
         False  # trained layers keep nothing and compute twice: less memory, more time
+    )
+    frozen_alone: bool = (
+        False  # below the frozen boundary utterances run one by one: slower, the same bits as a float32 dump
     )
     log_every: int = 10
     valid_every: int = 100

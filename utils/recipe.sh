@@ -16,10 +16,11 @@
 . "${root}/utils/recipe_lock.sh"
 . "${root}/utils/recipe_experiment.sh"
 . "${root}/utils/recipe_lm.sh"
+. "${root}/utils/recipe_dump.sh"
 . "${root}/utils/recipe_stages.sh"
 
 last_stage=5
-stage_titles=("" "data preparation" "audio dump, tokens, LM" "training" "decoding" "scoring")
+stage_titles=("" "data preparation" "audio dump, tokens, LM, activations" "training" "decoding" "scoring")
 
 # Run all that was asked for.
 run_recipe() {

@@ -14,7 +14,6 @@ check_options() {
     read -r -a methods <<<"${peft}"
     [ "${#methods[@]}" -gt 0 ] || die "--peft is empty; give a method, e.g. --peft lora"
     [ -z "${peft_config}" ] || methods=("$(stem "${peft_config}")")
-    [ "${dump}" = none ] || die "--dump ${dump} is not available in this version; allowed: none"
     if ${submit} && [ "${cmd_backend}" = local ]; then
         die "--submit true needs a cluster: give --cmd_backend slurm as well"
     fi

@@ -1,20 +1,20 @@
 # The options that every recipe has, sourced by run.sh before its own. An empty value means that utils/recipe.sh or the
 # recipe works it out after the options have been read.
 
-stage=1            # first stage: 1 data, 2 audio dump, tokens and LM, 3 training, 4 decoding, 5 scoring
+stage=1            # first stage: 1 data, 2 audio dump, tokens, LM and activations, 3 training, 4 decoding, 5 scoring
 stop_stage=5       # last stage
 skip_stages=       # stages to leave out, e.g. "1 2"
 peft=lora          # method or preset, parts joined by +; several, e.g. "frozen lora", run one after the other
 peft_config=       # YAML file with 'spec' and 'options' in place of --peft
 peft_args=         # options of the method, e.g. "lora.rank=16 lora.alpha=32"
-upstream=hubert_base  # pre-trained model: a name that s3prl's hub knows, or mini_hubert
+upstream=hubert_base  # pre-trained model: a name that peft-asr upstreams lists, or hf:DIRECTORY, hf:ORG/NAME
 upstream_ckpt=     # a local checkpoint of that model
 task=asr           # what to train: asr, pr (phones), lid (language), asr_lid (both)
 train_set=         # names of directories in data/; default: the recipe's own
 valid_set=         # the set that chooses the checkpoint
 test_sets=         # the sets that are decoded and scored
 db=                # where the corpus is; default: what db.sh says
-normalizer=none    # of transcripts: none, basic, french, mlsuperb, ... (peft-asr dump-audio --help has them all)
+normalizer=none    # of transcripts: none, basic, french, mlsuperb, ... (peft-asr normalizers has them all)
 min_wav_duration=  # seconds; shorter utterances are not trained on; default: data.min_s of the configuration
 max_wav_duration=  # seconds; longer utterances are not trained on; default: data.max_s of the configuration
 token_type=char    # char, bpe, unigram or phone; task pr takes phone
@@ -35,8 +35,11 @@ seeds=             # several, e.g. "0 1 2": one experiment each, then one table
 tag=               # appended to the experiment's name
 exp_dir=exp        # where experiments go
 dump_dir=dump      # where stage 2 writes
-dump=none          # none: train from audio
-nj=                # processes of the audio dump; default: all cores
+dump=auto          # where training starts: none (audio), or activations of stage 2: conv, frontend, layer:K, all, auto (the best)
+dump_dtype=auto    # how these are kept: auto, float16 or float32
+dump_limit_gb=50.0 # do not write more of them; with --dump auto less or none is written then
+dump_test=false    # keep those of the test sets as well, and decode from them
+nj=                # processes of the dumps; default: all cores
 num_threads=       # threads of training and decoding; default: all cores, shared among --num_processes
 ngpu=auto          # GPUs of training, on each machine; auto: 1 where one is found, else 0
 num_nodes=1        # machines that train one model together

@@ -21,6 +21,7 @@ COMMANDS = {
     "validate-data-dir": "check a Kaldi data directory",
     "fix-data-dir": "sort a Kaldi data directory and keep the utterances that every file has",
     "dump-audio": "stage 2: write 16 kHz flac files and a new data directory",
+    "dump-features": "stage 2: write what the frozen part of the upstream makes of the audio",
     "normalizers": "list the text normalisers and what they make of a line",
     "tokens": "stage 2: make a token list (char, bpe, unigram, phone)",
     "ngram": "stage 2: make an n-gram language model of tokens or words",
@@ -33,6 +34,7 @@ COMMANDS = {
     "info": "say what a trained adapter is",
     "merge": "put a trained method into its upstream's weights",
     "export": "write a trained experiment for transformers or huggingface/peft",
+    "bench": "measure training and decoding beside what people use now",
     "import": "make an experiment of a LoRA adapter of huggingface/peft",
 }
 

@@ -46,6 +46,27 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peft_args", default="", help="method options, e.g. 'lora.rank=16 lora.alpha=32'")
 
 
+def add_dump_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--dump``, ``--dump_dir`` and ``--dump_dtype``: activations instead of audio."""
+    parser.add_argument(
+        "--dump",
+        default=None,
+        help="none, auto, conv, frontend, layer:K or all: where training starts (data.dump)",
+    )
+    parser.add_argument(
+        "--dump_dir", default=None, metavar="DIR", help="where the dumps of activations are (data.dump_dir)"
+    )
+    parser.add_argument(
+        "--dump_dtype", default=None, help="auto, float16 or float32: how they are kept (data.dump_dtype)"
+    )
+
+
+def dump_overrides(args: argparse.Namespace) -> list[str]:
+    """The arguments of ``add_dump_arguments`` as overrides of a config."""
+    words = ("dump", "dump_dir", "dump_dtype")
+    return [f"data.{word}={getattr(args, word)}" for word in words if getattr(args, word) is not None]
+
+
 def config_from_arguments(args: argparse.Namespace, extra: list[str] | None = None) -> Config:
     """The config that these arguments mean, as ``tasks.resolve`` spells it out.
 

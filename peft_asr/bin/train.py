@@ -7,7 +7,15 @@ checkpoints/ (the best), summary.json and, when training is complete, adapter/.
 import argparse
 import sys
 
-from peft_asr.bin.options import add_config_arguments, boolean, config_from_arguments, count, gpus
+from peft_asr.bin.options import (
+    add_config_arguments,
+    add_dump_arguments,
+    boolean,
+    config_from_arguments,
+    count,
+    dump_overrides,
+    gpus,
+)
 
 _WORDS = {
     "train_dir": "data.train_dir",
@@ -29,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token_dir", default=None, metavar="DIR", help="token list of stage 2 (data.token_dir)"
     )
+    add_dump_arguments(parser)
     parser.add_argument("--seed", type=int, default=None, help="of everything random (seed)")
     parser.add_argument(
         "--exp", required=True, metavar="DIR", help="experiment directory to train in or to go on with"
@@ -53,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     extra = [
         f"{key}={getattr(args, word)}" for word, key in _WORDS.items() if getattr(args, word) is not None
     ]
-    config = config_from_arguments(args, extra)
+    config = config_from_arguments(args, extra + dump_overrides(args))
     from peft_asr.train.launch import launch
     from peft_asr.train.ranks import launched
     from peft_asr.train.run import train

@@ -1,6 +1,6 @@
 """What a loader yields and a model takes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from torch import Tensor
 
@@ -11,24 +11,32 @@ class Batch:
 
     Attributes:
         utt_ids: B utterance ids.
-        wavs: (B, N) float32, 16 kHz, zero beyond each length.
+        inputs: (B, N) float32, 16 kHz, zero beyond each length; or what a dump holds: (B, T, D) activations, or
+            (B, S, T, D) all hidden states, in the dump's type.
         wav_lengths: (B,) int64, samples.
         labels: (B, U) int64 token ids, zero beyond each length.
         label_lengths: (B,) int64.
         texts: B reference transcripts.
         langs: B language codes, None where unknown; all None by default.
+        at: where ``inputs`` stand in the encoder: ``audio``, or the name of a frozen boundary.
     """
 
     utt_ids: list[str]
-    wavs: Tensor
+    inputs: Tensor
     wav_lengths: Tensor
     labels: Tensor
     label_lengths: Tensor
     texts: list[str]
     langs: list[str | None] = field(default_factory=list)
+    at: str = "audio"
 
     def __post_init__(self):
         self.langs = self.langs or [None] * len(self.utt_ids)
+
+    def pin_memory(self) -> "Batch":
+        """Its tensors in page-locked memory (the DataLoader calls this)."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{n: v.pin_memory() for n, v in tensors.items() if isinstance(v, Tensor)})
 
     @property
     def seconds(self) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from peft_asr.data.activations import Activations
 from peft_asr.data.audio import SAMPLE_RATE_HZ
 from peft_asr.data.labels import alignable, label
 from peft_asr.data.tables import read_table
@@ -32,11 +33,25 @@ class Utterance:
 
 
 class SpeechDataset:
-    """Utterances in memory, audio on disk. ``dataset[i]`` is ``(Utterance, samples (N,) float32)``."""
+    """Utterances in memory, audio on disk. ``dataset[i]`` is ``(Utterance, samples (N,) float32)``.
+
+    Attributes:
+        activations: a dump that stands in for the audio; None: there is none.
+    """
 
     def __init__(self, utterances: list[Utterance], name: str = ""):
         self.utterances = utterances
         self.name = name
+        self.activations: Activations | None = None
+
+    def start_from(self, activations: Activations) -> None:
+        """Yield these instead of samples.
+
+        Raises:
+            UserError: an utterance is not in the dump, or its audio has changed since.
+        """
+        activations.check_audio({u.utt_id: u.path for u in self.utterances})
+        self.activations = activations
 
     @classmethod
     def load(
@@ -81,29 +96,45 @@ class SpeechDataset:
     def __len__(self) -> int:
         return len(self.utterances)
 
+    @property
+    def at(self) -> str:
+        """Where in the encoder what it yields stands: ``audio``, or the boundary of ``activations``."""
+        return "audio" if self.activations is None else self.activations.at
+
     def __getitem__(self, index: int) -> tuple[Utterance, np.ndarray]:
-        """Read the samples of an utterance.
+        """Read the samples of an utterance, or its activations (T, D) or (S, T, D).
 
         Raises:
             UserError: the file is gone or is not what stage 2 wrote.
         """
         utterance = self.utterances[index]
-        advice = "; run stage 2 again (--stage 2 --stop_stage 2)"
-        try:
-            samples, rate_hz = soundfile.read(utterance.path, dtype="float32")
-        except (soundfile.LibsndfileError, OSError) as err:
-            raise UserError(f"cannot read {utterance.path} of '{utterance.utt_id}': {err}{advice}") from err
-        if rate_hz != SAMPLE_RATE_HZ or samples.shape != (utterance.samples,):
-            raise UserError(
-                f"{utterance.path} of '{utterance.utt_id}' has {samples.shape} samples at {rate_hz} Hz, "
-                f"not the {utterance.samples} at {SAMPLE_RATE_HZ} Hz of utt2num_samples{advice}"
-            )
-        return utterance, samples
+        if self.activations is not None:
+            return utterance, self.activations[utterance.utt_id]
+        return utterance, read_samples(utterance)
 
     @property
     def seconds(self) -> float:
         """Seconds of speech in all utterances."""
         return sum(utterance.samples for utterance in self.utterances) / SAMPLE_RATE_HZ
+
+
+def read_samples(utterance: Utterance) -> np.ndarray:
+    """The samples (N,) float32 of an utterance.
+
+    Raises:
+        UserError: the file is gone or is not what stage 2 wrote.
+    """
+    advice = "; run stage 2 again (--stage 2 --stop_stage 2)"
+    try:
+        samples, rate_hz = soundfile.read(utterance.path, dtype="float32")
+    except (soundfile.LibsndfileError, OSError) as err:
+        raise UserError(f"cannot read {utterance.path} of '{utterance.utt_id}': {err}{advice}") from err
+    if rate_hz != SAMPLE_RATE_HZ or samples.shape != (utterance.samples,):
+        raise UserError(
+            f"{utterance.path} of '{utterance.utt_id}' has {samples.shape} samples at {rate_hz} Hz, "
+            f"not the {utterance.samples} at {SAMPLE_RATE_HZ} Hz of utt2num_samples{advice}"
+        )
+    return samples
 
 
 def _read(data_dir: Path, need_text: bool) -> list[Utterance]:

@@ -77,7 +77,7 @@ def dump_audio(
     if out == Path(os.path.abspath(data_dir)):
         raise UserError(f"--out {out_dir} is the directory that is read; give another one")
     transcripts = normalise(data, normalizer, lang)
-    with _lock(out):
+    with locked(out):
         journal = Journal(out / "dump.jsonl")
         keys = _keys(data)
         todo = [utt for utt in data.utt_ids if not _is_done(journal.entries.get(utt), keys[utt], out, min_s)]
@@ -102,7 +102,7 @@ def dump_audio(
 
 
 @contextlib.contextmanager
-def _lock(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         handle = open(out / ".lock", "w")

@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from peft_asr.errors import UserError
 from peft_asr.files import write_text
@@ -30,11 +31,17 @@ class Entry:
 
 
 class Journal:
-    """The file and its entries; for an utterance that was written twice, the later line counts."""
+    """The file and its entries; for an utterance that was written twice, the later line counts.
 
-    def __init__(self, path: Path):
+    Args:
+        path: of the file, which need not be there.
+        kind: dataclass of an entry, with a field ``utt``.
+    """
+
+    def __init__(self, path: Path, kind: type = Entry):
         self.path = path
-        self.entries: dict[str, Entry] = {}
+        self.kind = kind
+        self.entries: dict[str, Any] = {}
         if path.exists():
             for line in path.read_text(encoding="utf-8").split("\n"):
                 self._take(line)
@@ -42,12 +49,12 @@ class Journal:
 
     def _take(self, line: str) -> None:
         try:
-            entry = Entry(**json.loads(line))
+            entry = self.kind(**json.loads(line))
         except (ValueError, TypeError):
             return  # a line that a kill cut short; its utterance is made again
         self.entries[entry.utt] = entry
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Any) -> None:
         """Append what is new, and hand the line to the operating system at once.
 
         Raises:
@@ -82,5 +89,5 @@ class Journal:
             write_text(self.path, text)
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: Any) -> str:
     return json.dumps(asdict(entry), ensure_ascii=False) + "\n"

@@ -118,7 +118,7 @@ def decode(
 def compute(recogniser: Recogniser, loader: SpeechLoader) -> Iterator[tuple[str, Output]]:
     """(utterance, output) of everything the loader holds, from long to short."""
     for batch in _batches(loader):
-        yield from zip(batch.utt_ids, recogniser.outputs(batch.wavs, batch.wav_lengths), strict=True)
+        yield from zip(batch.utt_ids, recogniser.outputs(batch.inputs, batch.wav_lengths), strict=True)
 
 
 def _batches(loader: SpeechLoader) -> tqdm:
@@ -129,7 +129,7 @@ def _batches(loader: SpeechLoader) -> tqdm:
 def _greedy(recogniser: Recogniser, loader: SpeechLoader) -> dict[str, list[Hypothesis]]:
     hypotheses: dict[str, list[Hypothesis]] = {}
     for batch in _batches(loader):
-        read = recogniser(batch.wavs, batch.wav_lengths)
+        read = recogniser(batch.inputs, batch.wav_lengths)
         hypotheses.update({utt: [hyp] for utt, hyp in zip(batch.utt_ids, read, strict=True)})
     return hypotheses
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from peft_asr.config import options_from_dict
 from peft_asr.errors import UserError
+from peft_asr.upstream.boundary import AUDIO
 from peft_asr.upstream.encoder import Encoder
 
 
@@ -79,8 +80,12 @@ class Method(ABC):
 
     # --- what some need while training
 
-    def start(self, encoder: Encoder, wavs: Tensor, lengths: Tensor) -> None:
-        """Set initial values from the first training batch, (B, N) and (B,); only if ``wants_first_batch``."""
+    def start(self, encoder: Encoder, inputs: Tensor, lengths: Tensor, at: int = AUDIO) -> None:
+        """Set initial values from the first training batch; only if ``wants_first_batch``.
+
+        Args:
+            inputs, lengths, at: as ``Encoder.hidden_states`` takes them; ``at`` is at most the boundary.
+        """
 
     def begin(self, encoder: Encoder, total_steps: int) -> None:
         """Training begins or resumes; it will have so many steps."""

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from peft_asr.errors import UserError, nearest
 from peft_asr.peft.method import Method
 from peft_asr.peft.registry import register
-from peft_asr.upstream.encoder import FRONTEND, Encoder
+from peft_asr.upstream.boundary import FRONTEND
+from peft_asr.upstream.encoder import Encoder
 
 WHERE = ("prefix", "suffix")
 

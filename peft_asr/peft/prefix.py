@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from peft_asr.errors import UserError, nearest
 from peft_asr.peft.method import LayersOption, Method, select_layers
 from peft_asr.peft.registry import register
+from peft_asr.upstream.boundary import AUDIO
 from peft_asr.upstream.encoder import Encoder
 
 INITS = ("mean", "normal")
@@ -85,17 +86,17 @@ class PrefixTuning(Method):
             encoder.layers[i].sites["attn_prefix"] = Prefix(self.options.length, encoder.dim).to(device)
 
     @torch.no_grad()
-    def start(self, encoder: Encoder, wavs: Tensor, lengths: Tensor) -> None:
-        """Add the mean key and the mean value over the real frames of this batch, (B, N) and (B,) samples."""
+    def start(self, encoder: Encoder, inputs: Tensor, lengths: Tensor, at: int = AUDIO) -> None:
+        """Add the mean key and the mean value over the real frames of this batch."""
         layers = [encoder.layers[i] for i in self._layers(encoder)]
         training, kept = encoder.training, [layer.sites for layer in layers]
         encoder.eval()
         for layer in layers:  # the means are of the model without the prefix
             layer.sites = nn.ModuleDict({k: v for k, v in layer.sites.items() if k != "attn_prefix"})
-        states, frames = encoder.hidden_states(wavs, lengths)
+        states, frames = encoder.hidden_states(inputs, lengths, at)
         for layer, sites in zip(layers, kept, strict=True):
             layer.sites = sites
-        real = torch.arange(states[0].shape[1], device=frames.device) < frames[:, None]
+        real = torch.arange(states[-1].shape[1], device=frames.device) < frames[:, None]
         for i, layer in zip(self._layers(encoder), layers, strict=True):
             x = states[i][real]
             mean = (layer.attn_norm(x) if layer.pre_ln else x).mean(dim=0)

@@ -5,7 +5,8 @@ from abc import abstractmethod
 from torch import nn
 
 from peft_asr.peft.method import Method
-from peft_asr.upstream.encoder import AUDIO, CONV, FRONTEND, Encoder
+from peft_asr.upstream.boundary import AUDIO, CONV, FRONTEND
+from peft_asr.upstream.encoder import Encoder
 
 
 class Pretrained(Method):

@@ -1,6 +1,7 @@
 """Tasks and the models that serve them."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
@@ -14,9 +15,19 @@ from peft_asr.tasks.lid import LidTask, PooledLidTask
 from peft_asr.tasks.pr import PrTask
 from peft_asr.tasks.speech_model import SpeechModel
 from peft_asr.tasks.task import Reading, Task
-from peft_asr.upstream import fingerprint, load_upstream
+from peft_asr.upstream import Encoder, fingerprint, load_upstream
 
-__all__ = ["TASKS", "Reading", "SpeechModel", "Task", "build", "get_task", "resolve"]
+__all__ = [
+    "TASKS",
+    "AdaptedEncoder",
+    "Reading",
+    "SpeechModel",
+    "Task",
+    "build",
+    "build_encoder",
+    "get_task",
+    "resolve",
+]
 
 TASKS: dict[str, type[Task]] = {"asr": AsrTask, "pr": PrTask, "lid": LidTask, "asr_lid": AsrLidTask}
 POOLED_TASKS: dict[str, type[Task]] = {
@@ -69,6 +80,28 @@ def resolve(config: Config) -> Config:
     )
 
 
+class AdaptedEncoder(NamedTuple):
+    """An encoder with its methods injected, and the fingerprint that it had before."""
+
+    encoder: Encoder
+    injected: peft.Injected
+    upstream_hash: str
+
+
+def build_encoder(config: Config) -> AdaptedEncoder:
+    """Load the upstream and inject the methods, whose new weights are drawn from ``config.seed``.
+
+    Raises:
+        UserError: anything in the config that does not exist or does not fit.
+    """
+    methods = peft.resolve(config.peft)
+    encoder = load_upstream(config.upstream, seed=config.seed)
+    upstream_hash = fingerprint(encoder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed + 1)
+        return AdaptedEncoder(encoder, peft.inject(encoder, methods), upstream_hash)
+
+
 def build(config: Config, tokenizer) -> SpeechModel:
     """Load the upstream, inject the methods, put the head on top; in eval mode.
 
@@ -79,12 +112,8 @@ def build(config: Config, tokenizer) -> SpeechModel:
         UserError: anything in the config that does not exist or does not fit.
     """
     task = get_task(config.task, tokenizer, config.head.name)
-    methods = peft.resolve(config.peft)
-    encoder = load_upstream(config.upstream, seed=config.seed)
-    upstream_hash = fingerprint(encoder)
+    encoder, injected, upstream_hash = build_encoder(config)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed + 1)
-        injected = peft.inject(encoder, methods)
         torch.manual_seed(config.seed)
         head = build_head(config.head, encoder.readout.dim, task.classes)
     return SpeechModel(encoder, injected, head, upstream_hash).eval()

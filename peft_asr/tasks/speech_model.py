@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from peft_asr.errors import UserError, nearest
 from peft_asr.peft import Injected
-from peft_asr.upstream.encoder import Encoder, Masker, boundary_name
+from peft_asr.upstream.boundary import boundary_name, parse_boundary
+from peft_asr.upstream.encoder import Encoder, Masker
 
 
 class SpeechModel(nn.Module):
@@ -26,19 +27,20 @@ class SpeechModel(nn.Module):
         self.upstream_hash = upstream_hash
 
     def forward(
-        self, wavs: Tensor, wav_lengths: Tensor, masker: Masker | None = None
+        self, inputs: Tensor, wav_lengths: Tensor, masker: Masker | None = None, at: str = "audio"
     ) -> tuple[Tensor, Tensor]:
         """Logits of a batch.
 
         Args:
-            wavs: (B, N) float32, 16 kHz, zero beyond each length.
+            inputs: (B, N) float32, 16 kHz, zero beyond each length; or activations of the boundary ``at``.
             wav_lengths: (B,) samples.
             masker: (x (B, T, D), frames (B,), fill (D,) or None) -> masked x; applied at the frozen boundary.
+            at: name of the boundary where ``inputs`` stand, no higher than ``dump_boundary``.
 
         Returns:
             (B, T', V) float32 and (B,) frame counts; T' < T where the head shortens time.
         """
-        features, frames = self.encoder(wavs, wav_lengths, masker)
+        features, frames = self.encoder(inputs, wav_lengths, masker, self._place(at))
         logits, frames = self.head(features, frames)
         return logits.float(), frames
 
@@ -50,6 +52,13 @@ class SpeechModel(nn.Module):
     def boundary(self) -> str:
         """The frozen boundary by name: nothing below it trains."""
         return boundary_name(self.encoder.boundary, len(self.encoder.layers))
+
+    def dump_boundary(self, masks: bool) -> str:
+        """The highest boundary, by name, from whose activations this model can be trained; see ``Encoder``."""
+        return boundary_name(self.encoder.dump_boundary(masks), len(self.encoder.layers))
+
+    def _place(self, name: str) -> int:
+        return parse_boundary(name, len(self.encoder.layers))
 
     def parameter_groups(self) -> dict[str, list[tuple[str, nn.Parameter]]]:
         """``head``, ``method`` and ``backbone`` -> (name, parameter) of everything that trains."""
@@ -109,11 +118,11 @@ class SpeechModel(nn.Module):
             tensor.copy_(state[name])
 
     @torch.no_grad()
-    def start(self, wavs: Tensor, wav_lengths: Tensor) -> None:
-        """Methods whose initial values come from the data take them from this first batch, (B, N) and (B,)."""
+    def start(self, inputs: Tensor, wav_lengths: Tensor, at: str = "audio") -> None:
+        """Methods whose initial values come from the data take them from this first batch; as ``forward`` takes it."""
         for method in self.injected.methods:
             if method.wants_first_batch:
-                method.start(self.encoder, wavs, wav_lengths)
+                method.start(self.encoder, inputs, wav_lengths, self._place(at))
 
     @property
     def wants_first_batch(self) -> bool:

@@ -5,7 +5,9 @@ import logging
 import torch
 
 from peft_asr.config import Config, TrainConfig
+from peft_asr.data.speed import check_speeds
 from peft_asr.errors import UserError, nearest
+from peft_asr.frozen.choice import check as check_dump
 from peft_asr.heads import build_head
 from peft_asr.tasks import task_class
 from peft_asr.train.optim import OPTIMIZERS
@@ -78,6 +80,12 @@ def check_options(config: Config) -> None:
     _require(data, "num_workers", data.num_workers >= 0, "0 or more", "data.")
     _require(decode, "num_workers", decode.num_workers >= 0, "0 or more", "decode.")
     _require(decode, "batch_s", decode.batch_s > 0, "more than 0", "decode.")
+    check_dump(config)
+    check_speeds(data.speed_perturb)
+    if train.frozen_alone and config.upstream.padding != "exact":
+        raise UserError(
+            "train.frozen_alone=true needs upstream.padding=exact: alone, no utterance has padding"
+        )
     for name in ("train_dir", "valid_dir", "token_dir"):
         if not getattr(data, name):
             raise UserError(f"data.{name} is empty; give --{name} DIR, as stage 2 leaves it")

@@ -12,6 +12,7 @@ from peft_asr.files import write_json
 from peft_asr.train.experiment import Experiment
 from peft_asr.train.keeper import Keeper
 from peft_asr.train.parts import Parts
+from peft_asr.train.precision import peak_bytes
 from peft_asr.train.progress import Progress
 from peft_asr.train.ranks import ALONE, Ranks
 from peft_asr.train.stop import Interrupted, StopSignals
@@ -90,6 +91,9 @@ def finish(
         "dev": metrics,
         "step_s": statistics.median(progress.step_s) if progress.step_s else None,
         "speech_per_s": round(progress.speech_per_s, 3),
+        "wait_share": round(progress.wait_s / progress.train_s, 5) if progress.train_s else None,
+        "start": parts.data.get("start", "audio"),
+        "peak_bytes": peak_bytes(device),
         "device": device.type,
         "processes": ranks.world,
         "dtype": str(dtype or torch.float32).removeprefix("torch."),

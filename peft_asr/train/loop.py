@@ -80,7 +80,7 @@ def fit(
         logger.info("resumed at step %d, epoch %d, batch %d", progress.step, progress.epoch, progress.batch)
     elif model.wants_first_batch:
         first = to_device(next(iter(parts.train_loader.epoch(1))), device)
-        model.start(first.wavs, first.wav_lengths)
+        model.start(first.inputs, first.wav_lengths, first.at)
         ranks.follow_leader(list(model.trainable_state().values()))
     model.begin(total_steps)
     progress = progress or Progress()
@@ -134,7 +134,7 @@ def fit(
                 break
 
             # 6. Gather the gradient of the next step
-            began = time.monotonic()
+            began, waited = time.monotonic(), stream.wait_s
             set_learning_rates(optimizer, progress.step, total_steps, options)
             optimizer.zero_grad(set_to_none=True)
             try:
@@ -176,7 +176,7 @@ def fit(
                 model.after_step(progress.step)
                 progress.loss_sum += done.loss_sum
                 progress.loss_utterances += done.utterances
-                progress.add_time(time.monotonic() - began, done.seconds)
+                progress.add_time(time.monotonic() - began, done.seconds, stream.wait_s - waited)
                 gradient_check.observe(progress.step)
                 journal.step(done.loss_sum / done.utterances, learning_rates(optimizer), norm)
 

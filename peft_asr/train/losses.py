@@ -27,8 +27,9 @@ def utterance_losses(task: Any, logits: Tensor, lengths: Tensor, batch: Batch) -
         lengths: (B,) frames.
     """
     losses = []
+    columns = [f.name for f in fields(batch) if f.name != "at"]
     for i in range(len(batch.utt_ids)):
-        single = replace(batch, **{f.name: getattr(batch, f.name)[i : i + 1] for f in fields(batch)})
+        single = replace(batch, **{name: getattr(batch, name)[i : i + 1] for name in columns})
         losses.append(task.loss(logits[i : i + 1], lengths[i : i + 1], single).item())
     return losses
 

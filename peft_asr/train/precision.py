@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 from pathlib import Path
 
 import torch
@@ -57,6 +58,13 @@ def has_native_bfloat16(device: torch.device, cpuinfo: str = "/proc/cpuinfo") ->
         return False
     flags = next((line for line in lines if line.split(":")[0].strip() in ("flags", "Features")), "")
     return not _CPU_BF16.isdisjoint(flags.split())
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that this process has had so far: resident, or on a GPU allocated there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:

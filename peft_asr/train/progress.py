@@ -34,6 +34,7 @@ class Progress:
         wall_s: seconds since the start, all resumed parts together.
         train_s, speech_s: seconds spent in training steps, and seconds of speech that went through them.
         step_s: durations of the latest training steps.
+        wait_s: seconds of train_s in which the loop waited for its next batch.
     """
 
     epoch: int = 1
@@ -52,6 +53,7 @@ class Progress:
     train_s: float = 0.0
     speech_s: float = 0.0
     step_s: list[float] = field(default_factory=list)
+    wait_s: float = 0.0
 
     @property
     def current_epoch(self) -> int:
@@ -68,9 +70,10 @@ class Progress:
         """Seconds of speech trained on per second of training."""
         return self.speech_s / self.train_s if self.train_s else 0.0
 
-    def add_time(self, seconds: float, speech_s: float) -> None:
+    def add_time(self, seconds: float, speech_s: float, wait_s: float = 0.0) -> None:
         """Count one training step."""
         self.train_s += seconds
+        self.wait_s += wait_s
         self.speech_s += speech_s
         self.step_s = [*self.step_s, seconds][-_STEP_TIMES_KEPT:]
 

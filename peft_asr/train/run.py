@@ -47,7 +47,15 @@ def train(config: Config, exp: str | os.PathLike, *, overwrite: bool = False, ng
             return
         with logging_to(experiment.log) if ranks.leader else contextlib.nullcontext() as log:
             try:
-                fit(config, experiment, build_parts(config, ranks), device, log, overwrite, ranks)
+                fit(
+                    config,
+                    experiment,
+                    build_parts(config, ranks, device.type == "cuda"),
+                    device,
+                    log,
+                    overwrite,
+                    ranks,
+                )
             except RuntimeError as err:
                 explain_failure(err, config)
                 raise

@@ -111,7 +111,7 @@ def gather(
         if batch is not None:
             batch = to_device(batch, device)
             with autocast(device, dtype):
-                logits, lengths = model(batch.wavs, batch.wav_lengths, masker=masker)
+                logits, lengths = model(batch.inputs, batch.wav_lengths, masker=masker, at=batch.at)
             logits = logits.float()
             loss = task.loss(logits, lengths, batch)
             if (penalty := model.penalty()) is not None:

@@ -1,6 +1,7 @@
 """Training batches, one epoch after the other, from any position."""
 
 import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,24 +13,32 @@ from peft_asr.errors import UserError
 class BatchStream:
     """Yields what a loader holds, epoch 1, 2, ..., starting at (epoch, batch).
 
-    ``epoch`` and ``batch`` are the position of the next batch. Data workers start with the first ``take``.
+    Data workers start with the first ``take``.
+
+    Attributes:
+        epoch, batch: the position of the next batch.
+        wait_s: seconds spent waiting for batches so far.
     """
 
     def __init__(self, loader: Any, epoch: int, batch: int):
         self.loader = loader
         self.epoch = epoch
         self.batch = batch
+        self.wait_s = 0.0
         self._iterator: Iterator[Batch] | None = None
 
     def take(self, count: int) -> Iterator[tuple[int, int, Batch]]:
         """Yield ``count`` batches as (epoch, index in the epoch, batch), fewer where the epoch ends."""
         for _ in range(count):
             if self._iterator is None:
-                self._iterator = iter(self.loader.epoch(self.epoch, self.batch))
-            yield self.epoch, self.batch, next(self._iterator)
+                self._iterator = iter(self.loader.epochs(self.epoch, self.batch))
+            began = time.monotonic()
+            batch = next(self._iterator)
+            self.wait_s += time.monotonic() - began
+            yield self.epoch, self.batch, batch
             self.batch += 1
             if self.batch == self.loader.num_batches(self.epoch):
-                self.epoch, self.batch, self._iterator = self.epoch + 1, 0, None
+                self.epoch, self.batch = self.epoch + 1, 0
                 return
 
     def close(self) -> None:

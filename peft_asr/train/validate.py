@@ -77,7 +77,7 @@ def validate(
             continue
         batch = to_device(batch, device)
         with autocast(device, dtype):
-            logits, lengths = model(batch.wavs, batch.wav_lengths)
+            logits, lengths = model(batch.inputs, batch.wav_lengths, at=batch.at)
         logits = logits.float()
         loss = task.loss(logits, lengths, batch).item()
         size = len(batch.utt_ids)

@@ -7,24 +7,16 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from peft_asr.errors import UserError
+from peft_asr.upstream import windows
+from peft_asr.upstream.boundary import AUDIO, CONV, FRONTEND
 from peft_asr.upstream.frontend import normalize_waveforms
 from peft_asr.upstream.geometry import Geometry
 from peft_asr.upstream.readout import LastState
 
-# Where the trained part begins. Layer K (0 .. L-1) means: the input of layer K is still frozen; L means: all is.
-AUDIO, CONV, FRONTEND = -3, -2, -1
-
 Masker = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-
-
-def boundary_name(boundary: int, layers: int) -> str:
-    """``audio``, ``conv``, ``frontend``, ``layer:K`` or ``all``."""
-    if boundary < 0:
-        return {AUDIO: "audio", CONV: "conv", FRONTEND: "frontend"}[boundary]
-    return "all" if boundary >= layers else f"layer:{boundary}"
 
 
 class Encoder(nn.Module):
@@ -46,7 +38,7 @@ class Encoder(nn.Module):
         layers: L encoder layers.
         final_norm: layer norm after the last layer (pre-LN), else None.
         mask_emb: (D,) the learned vector for masked frames, or None.
-        frame_lengths: (samples (B,), geometry, frontend's output (B, T, C)) -> frames (B,).
+        frame_lengths: (samples (B,), geometry, features (B, T, C), or None for a dump) -> frames (B,).
         relative: (T, device) -> (heads, T, T) relative position bias shared by all layers, or None.
         predictors: modules on the last state, each of whose outputs is one more hidden state (DistilHuBERT). The head
             sees them in weighted sums only: "the last state" is that of the last layer.
@@ -57,6 +49,8 @@ class Encoder(nn.Module):
             frames; None without one.
         checkpointing: in training, layers above the boundary are computed again in the backward pass instead of
             keeping what they need for it (less memory, about a third more time, the same gradients).
+        alone: utterances of a batch of waveforms run one by one up to the frozen boundary. Slower; the same bits as
+            from a float32 dump, whatever the batch.
     """
 
     def __init__(
@@ -69,7 +63,7 @@ class Encoder(nn.Module):
         layers: nn.ModuleList,
         final_norm: nn.Module | None,
         mask_emb: Tensor | None,
-        frame_lengths: Callable[[Tensor, Geometry, Tensor], Tensor],
+        frame_lengths: Callable[[Tensor, Geometry, Tensor | None], Tensor],
         relative: nn.Module | None = None,
         predictors: nn.ModuleList | None = None,
     ):
@@ -89,6 +83,7 @@ class Encoder(nn.Module):
         self.boundary = len(layers)
         self.live: list[nn.Module] = []
         self.checkpointing = False
+        self.alone = False
         self._frame_lengths = frame_lengths
         self.requires_grad_(False)
         self.eval()
@@ -109,6 +104,11 @@ class Encoder(nn.Module):
         return [self.dim] * self.num_states
 
     @property
+    def masks_output(self) -> bool:
+        """Masks of training lie on what the head sees, because nothing below it trains."""
+        return self.boundary >= len(self.layers)
+
+    @property
     def device(self) -> torch.device:
         """Where its tensors are; the CPU for one that has none (fbank)."""
         tensors = itertools.chain(self.parameters(), self.buffers())
@@ -122,13 +122,16 @@ class Encoder(nn.Module):
             module.train(mode)
         return self
 
-    def forward(self, wavs: Tensor, lengths: Tensor, masker: Masker | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, masker: Masker | None = None, at: int = AUDIO
+    ) -> tuple[Tensor, Tensor]:
         """Features for the head.
 
         Args:
-            wavs: (B, N) float, 16 kHz, zero beyond each length.
+            inputs: (B, N) float, 16 kHz, zero beyond each length; or what ``run_to`` gives for ``at``.
             lengths: (B,) samples.
             masker: masks features at the frozen boundary; see ``_states``.
+            at: the boundary where ``inputs`` stand, at most the frozen one (with a masker: at most ``dump_boundary``).
 
         Returns:
             (B, T, W) features (arbitrary beyond an utterance's frames), W being ``readout.dim``, and (B,) frame
@@ -137,75 +140,131 @@ class Encoder(nn.Module):
         Raises:
             UserError: an utterance is too short for one frame, or longer than the model's window.
         """
-        keep_all = self.readout.needs_all_states
-        states, frames = self._states(*self._windows(wavs, lengths), masker, keep_all)
-        states, frames = self._join(states, frames, len(lengths))
+        if self.alone and at == AUDIO:
+            at = self.dump_boundary(masker is not None)
+            inputs = self._one_by_one(inputs, lengths, at)
+        if at >= len(self.layers):
+            states, frames = self._stored(inputs), self._frames(lengths)
+        else:
+            states, frames = self._run(inputs, lengths, masker, self.readout.needs_all_states, at)
         features = self.readout(states)
-        if masker is not None and self.boundary >= len(self.layers):
-            features = masker(features, frames, None)
-        return features, frames
+        return features if masker is None or not self.masks_output else masker(features, frames, None), frames
 
-    def hidden_states(self, wavs: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
-        """All hidden states (B, T, D), as the reference implementation lists them, and (B,) frame counts."""
-        states, frames = self._states(*self._windows(wavs, lengths), None, keep_all=True)
-        return self._join(states, frames, len(lengths))
+    def hidden_states(
+        self, inputs: Tensor, lengths: Tensor, at: int = AUDIO
+    ) -> tuple[list[Tensor | None], Tensor]:
+        """All hidden states (B, T, D), as the reference implementation lists them, and (B,) frame counts.
 
-    def _windows(self, wavs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Models of a fixed window: utterances cut into windows, (B, N) -> (B * W, window)."""
-        window = self.geometry.window_samples
-        if not window:
-            return wavs, lengths
-        longest = int(lengths.max())
-        if longest > window and not self.geometry.windowed:
-            raise UserError(
-                f"an utterance of {longest / 16000:.2f} s is longer than the {window / 16000:.2f} s that this upstream "
-                "takes; upstream.long_audio=window cuts it into windows, data.max_s leaves it out of training"
-            )
-        count = max(1, -(-longest // window))
-        wavs = wavs[:, : count * window]
-        wavs = F.pad(wavs, (0, count * window - wavs.shape[1])).reshape(-1, window)
-        starts = torch.arange(count, device=lengths.device) * window
-        return wavs, (lengths[:, None] - starts).clamp(0, window).reshape(-1)
+        Those below the layer ``at`` whose input ``inputs`` are, are None.
+        """
+        return self._run(inputs, lengths, None, True, at)
 
-    def _join(self, states: list[Tensor], frames: Tensor, batch: int) -> tuple[list[Tensor], Tensor]:
-        """The windows of each utterance in one row again; all but an utterance's last are full, so frames are too."""
+    def dump_boundary(self, masks: bool) -> int:
+        """The highest boundary from which training can start: the frozen one, or lower.
+
+        Args:
+            masks: features are masked in training, which up to ``layer:0`` happens at ``frontend``. A readout that
+                needs all states wants the lowest of them too, unless all of them are frozen and kept.
+        """
+        if self.boundary >= len(self.layers):
+            return self.boundary
+        highest = self.boundary
+        if self.readout.needs_all_states:
+            highest = min(highest, FRONTEND if self.geometry.first_is_projection else 0)
+        return min(highest, FRONTEND) if masks and self.boundary <= 0 else highest
+
+    @torch.no_grad()
+    def run_to(self, wavs: Tensor, lengths: Tensor, at: int) -> Tensor:
+        """What stands at the boundary ``at``, which is not above the frozen one.
+
+        Returns:
+            (B, T, W) activations; at the top (B, T, D) the last state, or (B, S, T, D) all states where the readout
+            needs them.
+        """
+        if at >= len(self.layers):
+            keep_all = self.readout.needs_all_states
+            states, _ = self._run(wavs, lengths, None, keep_all)
+            return torch.stack(states, dim=1) if keep_all else states[-1]
+        rows, inside = windows.cut(wavs, lengths, self.geometry)
+        x = self._states(rows, inside, None, False, to=at)[0][-1]
+        return x.reshape(len(wavs), -1, x.shape[-1])
+
+    def _one_by_one(self, wavs: Tensor, lengths: Tensor, at: int) -> Tensor:
+        if at == AUDIO:
+            return wavs
+        pairs = zip(wavs, lengths, strict=True)
+        parts = [self.run_to(wav[None, : int(n)], n[None], at)[0].float() for wav, n in pairs]
+        if parts[0].ndim == 2:
+            return pad_sequence(parts, batch_first=True)
+        # (S, T, D) each: time is the second dimension
+        return pad_sequence([part.transpose(0, 1) for part in parts], batch_first=True).transpose(1, 2)
+
+    def _stored(self, inputs: Tensor) -> list[Tensor]:
+        """The hidden states of a dump at the top, or the last alone."""
+        return [inputs.float()] if inputs.ndim == 3 else [state.float() for state in inputs.unbind(dim=1)]
+
+    def _frames(self, lengths: Tensor) -> Tensor:
+        """(B,) samples -> (B,) frames, of utterances that ran alone."""
         if not self.geometry.window_samples:
-            return states, frames
-        frames = frames.view(batch, -1).sum(dim=1)
-        longest = int(frames.max())  # silence after it is of no use to a head
-        return [s.reshape(batch, -1, s.shape[-1])[:, :longest] for s in states], frames
+            return self._frame_lengths(lengths, self.geometry, None)
+        frames = self._frame_lengths(windows.inside(lengths, self.geometry), self.geometry, None)
+        return frames.view(len(lengths), -1).sum(dim=1)
+
+    def _run(
+        self, inputs: Tensor, lengths: Tensor, masker: Masker | None, keep_all: bool, at: int = AUDIO
+    ) -> tuple[list[Tensor | None], Tensor]:
+        rows, inside = windows.cut(inputs, lengths, self.geometry)
+        states, frames = self._states(rows, inside, masker, keep_all, at)
+        return windows.join(states, frames, len(lengths), self.geometry)
 
     def _states(
-        self, wavs: Tensor, lengths: Tensor, masker: Masker | None, keep_all: bool
-    ) -> tuple[list[Tensor], Tensor]:
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        masker: Masker | None,
+        keep_all: bool,
+        at: int = AUDIO,
+        to: int | None = None,
+    ) -> tuple[list[Tensor | None], Tensor | None]:
         """Masking happens at the frozen boundary, so that it is the same from audio and from a dump there.
 
         Up to ``layer:0`` it replaces frames by ``mask_emb`` before the positional convolution, as wav2vec 2.0
         fine-tuning does; higher up frames become zero.
         """
-        with self._frozen_below(AUDIO):
-            if self.geometry.normalize:
-                wavs = normalize_waveforms(wavs, lengths)
-            x = self.frontend(wavs, lengths)
+        to = len(self.layers) if to is None else to
+        if at == AUDIO:
+            with self._frozen_below(AUDIO):
+                if self.geometry.normalize:
+                    x = normalize_waveforms(x, lengths)
+                x = self.frontend(x, lengths)
+        else:
+            x = x.float()
+        if to == CONV:
+            return [x], None
         frames = self._frame_lengths(lengths, self.geometry, x)
-        with self._frozen_below(CONV):
-            x = self.projection(x)
+        if at < FRONTEND:
+            with self._frozen_below(CONV):
+                x = self.projection(x)
+        if to == FRONTEND:
+            return [x], frames
         if masker is not None and self.boundary <= 0:
             x = masker(x, frames, self.mask_emb)
-        total, inside, front = x.shape[1], frames, 0
+        total, inside, front, projected = x.shape[1], frames, 0, None
         with self._frozen_below(FRONTEND):
             if self.sequence is not None:
                 x, inside, front = self.sequence(x, frames)
             padding = _padding(inside, x.shape[1]) if self.geometry.masks_padding else None
-            projected, x = x, self.position(x, padding)
+            if at < 0:
+                projected, x = x, self.position(x, padding)
             bias = None if self.relative is None else self.relative(x.shape[1], x.device)
-        prompts, states = 0, []
+        prompts, states = 0, [None] * max(at, 0)
 
         def state(x: Tensor) -> Tensor:  # the frames alone, without prompts and extra vectors
             return x[:, prompts + front : prompts + front + total] if prompts or self.sequence else x
 
-        states.append(state(projected if self.geometry.first_is_projection else x))
-        for index, layer in enumerate(self.layers):
+        states.append(state(projected if self.geometry.first_is_projection and at < 0 else x))
+        for index in range(max(at, 0), to):
+            layer = self.layers[index]
             if masker is not None and self.boundary == index > 0:
                 x = masker(x, frames, None)
             with self._frozen_below(index):
@@ -220,6 +279,8 @@ class Encoder(nn.Module):
                     x = layer(x, padding, bias)
             if keep_all:
                 states.append(state(x))
+        if to < len(self.layers):
+            return [x], frames
         if self.final_norm is not None:
             with self._frozen_below(len(self.layers) - 1):
                 x = self.final_norm(x)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from peft_asr.upstream.boundary import AUDIO
 from peft_asr.upstream.encoder import Encoder, Masker
 from peft_asr.upstream.frontend import check_lengths
 from peft_asr.upstream.geometry import Geometry
@@ -64,14 +65,15 @@ class OpaqueEncoder(Encoder):
         """Width of each hidden state."""
         return list(self.widths)
 
-    def forward(self, wavs: Tensor, lengths: Tensor, masker: Masker | None = None) -> tuple[Tensor, Tensor]:
-        """As ``Encoder.forward``."""
-        states, frames = self.hidden_states(wavs, lengths)
-        features = self.readout(states)
-        return features if masker is None else masker(features, frames, None), frames
+    @property
+    def masks_output(self) -> bool:
+        """There is no place further down, also in ``full``."""
+        return True
 
-    def hidden_states(self, wavs: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
-        """As ``Encoder.hidden_states``; widths may differ between states."""
+    def _run(
+        self, wavs: Tensor, lengths: Tensor, masker: Masker | None, keep_all: bool, at: int = AUDIO
+    ) -> tuple[list[Tensor], Tensor]:
+        """All hidden states, whatever is asked for; widths may differ between states."""
         check_lengths(lengths, self.geometry)
         parts = [wav[:n].float() for wav, n in zip(wavs, lengths.tolist(), strict=True)]
         trains = self.boundary < 0

@@ -1,8 +1,13 @@
 """Positional convolution over features: one wide grouped convolution, or data2vec's stack of five."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
+
+# oneDNN's bfloat16 convolution on CPUs with AMX: below so many channels a group its output is wrong altogether (error
+# as large as the output; right from 16 on, which every published model has).
+_LEAST_CHANNELS_BF16 = 16
 
 
 class PositionalStage(nn.Module):
@@ -33,11 +38,25 @@ class PositionalStage(nn.Module):
         for block in self.pos_conv if stacked else [self.pos_conv]:
             if self.exact and padding is not None:
                 y = y.masked_fill(padding[:, None, :], 0.0)
-            y = block(y)
+            y = _in_float32(block, y) if _is_wrong_in_bf16(block, y) else block(y)
         x = x + y.transpose(1, 2)
         if self.norm is not None:
             x = self.norm(x)
         return F.dropout(x, self.dropout, self.training)
+
+
+def _is_wrong_in_bf16(block: nn.Module, x: Tensor) -> bool:
+    """Whether autocast on this device would hand ``block`` to the kernel that is wrong."""
+    if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return False
+    convs = [module for module in block.modules() if isinstance(module, nn.Conv1d)]
+    return any(conv.in_channels // conv.groups < _LEAST_CHANNELS_BF16 for conv in convs)
+
+
+def _in_float32(block: nn.Module, x: Tensor) -> Tensor:
+    """``block`` outside of autocast; (B, D, T) -> (B, D, T) float32."""
+    with torch.autocast("cpu", enabled=False):
+        return block(x.float())
 
 
 def _zero(x: Tensor, padding: Tensor | None) -> Tensor:

@@ -60,7 +60,7 @@ def transformer_parts(
     }
 
 
-def frames_by_convolution(samples: Tensor, geometry: Geometry, features: Tensor) -> Tensor:
+def frames_by_convolution(samples: Tensor, geometry: Geometry, features: Tensor | None) -> Tensor:
     """(B,) samples to (B,) frames, by the kernel and stride of each convolution."""
     return functools.reduce(lambda n, layer: (n - layer[1]) // layer[2] + 1, geometry.conv, samples)
 

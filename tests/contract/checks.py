@@ -10,7 +10,7 @@ from peft_asr import peft
 from peft_asr.config import PeftConfig
 from peft_asr.tasks import SpeechModel, get_task
 from peft_asr.upstream import load_upstream
-from peft_asr.upstream.encoder import AUDIO, CONV, FRONTEND
+from peft_asr.upstream.boundary import AUDIO, CONV, FRONTEND
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.contract.cases import TOKENS, Case, make_batch
 from tests.tiny import random_wavs
@@ -199,7 +199,7 @@ def _steps(model: SpeechModel, steps: int, samples: Sequence[int] = (9000, 6000,
         batch = make_batch(list(samples), seed=step)
         torch.manual_seed(step)
         optimizer.zero_grad(set_to_none=True)
-        loss = task.loss(*model(batch.wavs, batch.wav_lengths), batch)
+        loss = task.loss(*model(batch.inputs, batch.wav_lengths), batch)
         loss = loss if model.penalty() is None else loss + model.penalty()
         assert math.isfinite(loss.item())
         loss.backward()

@@ -113,8 +113,8 @@ def test_a_moved_upstream_is_found_by_option(saved, tiny_checkpoint, tmp_path):
     shutil.copy(tiny_checkpoint, moved)
     batch = make_batch([9000])
     with torch.no_grad():
-        a = load_adapter(saved).model(batch.wavs, batch.wav_lengths)[0]
-        b = load_adapter(saved, upstream_ckpt=str(moved)).model(batch.wavs, batch.wav_lengths)[0]
+        a = load_adapter(saved).model(batch.inputs, batch.wav_lengths)[0]
+        b = load_adapter(saved, upstream_ckpt=str(moved)).model(batch.inputs, batch.wav_lengths)[0]
     assert torch.equal(a, b)
 
 

@@ -55,7 +55,7 @@ def train(model, task) -> set[str]:
     for _ in range(2):
         batch = make_batch(task, [20000, 16000])
         optimizer.zero_grad(set_to_none=True)
-        loss = task.loss(*model(batch.wavs, batch.wav_lengths), batch)
+        loss = task.loss(*model(batch.inputs, batch.wav_lengths), batch)
         assert math.isfinite(loss.item())
         loss.backward()
         moved |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}

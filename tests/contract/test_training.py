@@ -62,7 +62,7 @@ def test_two_processes_have_the_gradients_of_one(tiny_checkpoints, tmp_path):
 
 def union(a: Batch, b: Batch) -> Batch:
     """Both batches as one."""
-    length = max(a.wavs.shape[1], b.wavs.shape[1])
-    wavs = torch.cat([torch.nn.functional.pad(x.wavs, (0, length - x.wavs.shape[1])) for x in (a, b)])
+    length = max(a.inputs.shape[1], b.inputs.shape[1])
+    wavs = torch.cat([torch.nn.functional.pad(x.inputs, (0, length - x.inputs.shape[1])) for x in (a, b)])
     rest = [torch.cat([getattr(a, k), getattr(b, k)]) for k in ("wav_lengths", "labels", "label_lengths")]
     return Batch([*a.utt_ids, *b.utt_ids], wavs, *rest, [*a.texts, *b.texts])

@@ -19,7 +19,7 @@ def gradients(model: SpeechModel, batch, seed: int = 0, autocast: bool = False) 
     torch.manual_seed(seed)
     model.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        logits, frames = model(batch.wavs, batch.wav_lengths)
+        logits, frames = model(batch.inputs, batch.wav_lengths)
     assert logits.dtype == torch.float32
     loss = get_task("asr", TOKENS).loss(logits, frames, batch)
     penalty = model.penalty()
@@ -143,6 +143,6 @@ class Whole(nn.Module):
         self.model = model
 
     def forward(self, batch) -> Tensor:
-        loss = get_task("asr", TOKENS).loss(*self.model(batch.wavs, batch.wav_lengths), batch)
+        loss = get_task("asr", TOKENS).loss(*self.model(batch.inputs, batch.wav_lengths), batch)
         penalty = self.model.penalty()
         return loss if penalty is None else loss + penalty

@@ -107,15 +107,15 @@ def test_unshuffled_is_long_to_short_in_every_epoch():
 def test_batches_hold_what_was_on_disk(on_disk):
     seen = 0
     for batch in SpeechLoader(on_disk, 2.0, num_workers=0).epoch(0):
-        assert batch.wavs.dtype == torch.float32 and batch.labels.dtype == torch.int64
-        assert batch.wavs.shape == (len(batch.utt_ids), batch.wav_lengths.max())
+        assert batch.inputs.dtype == torch.float32 and batch.labels.dtype == torch.int64
+        assert batch.inputs.shape == (len(batch.utt_ids), batch.wav_lengths.max())
         for row, utt in enumerate(batch.utt_ids):
             n = int(utt[1:])
             length = int(batch.wav_lengths[row])
             assert np.array_equal(
-                batch.wavs[row, :length].numpy(), noise(0.1 + 0.05 * ((7 * n) % 12), seed=n)
+                batch.inputs[row, :length].numpy(), noise(0.1 + 0.05 * ((7 * n) % 12), seed=n)
             )
-            assert not batch.wavs[row, length:].any()
+            assert not batch.inputs[row, length:].any()
             assert batch.labels[row, : batch.label_lengths[row]].tolist() == list(range(2, 2 + n % 4))
             assert not batch.labels[row, batch.label_lengths[row] :].any()
             assert batch.texts[row] == f"text {n}"

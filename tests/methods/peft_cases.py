@@ -150,7 +150,7 @@ def scheduled_steps(model: SpeechModel, steps: int, done: int = 0, optimizer=Non
     for step in range(done + 1, steps + 1):
         batch = make_batch([6000, 4000], seed=step)
         optimizer.zero_grad(set_to_none=True)
-        loss = task.loss(*model(batch.wavs, batch.wav_lengths), batch)
+        loss = task.loss(*model(batch.inputs, batch.wav_lengths), batch)
         penalty = model.penalty()
         (loss if penalty is None else loss + penalty).backward()
         optimizer.step()

@@ -7,7 +7,7 @@ from peft_asr.config import PeftConfig, UpstreamConfig
 from peft_asr.errors import UserError
 from peft_asr.peft import count, inject, resolve
 from peft_asr.upstream import Encoder, load_upstream
-from peft_asr.upstream.encoder import AUDIO
+from peft_asr.upstream.boundary import AUDIO
 from tests.contract.cases import Case
 
 

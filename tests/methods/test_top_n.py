@@ -14,7 +14,7 @@ def trained(model: SpeechModel) -> set[str]:
 
 def gradients(model: SpeechModel) -> dict[str, torch.Tensor]:
     batch = make_batch([9000, 5000])
-    get_task("asr", TOKENS).loss(*model(batch.wavs, batch.wav_lengths), batch).backward()
+    get_task("asr", TOKENS).loss(*model(batch.inputs, batch.wav_lengths), batch).backward()
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 

@@ -37,7 +37,7 @@ class FakeModel(nn.Module):
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(dim, len(TOKENS))
 
-    def forward(self, wavs, wav_lengths, masker=None):
+    def forward(self, wavs, wav_lengths, masker=None, at="audio"):
         frames = wavs.shape[1] // FRAME
         lengths = wav_lengths // FRAME
         x = self.upstream(wavs[:, : frames * FRAME].unflatten(1, (frames, FRAME)))
@@ -158,7 +158,7 @@ def collate(items: list[Batch]) -> Batch:
     """Pad to the longest."""
     return Batch(
         [i.utt_ids[0] for i in items],
-        nn.utils.rnn.pad_sequence([i.wavs[0] for i in items], batch_first=True),
+        nn.utils.rnn.pad_sequence([i.inputs[0] for i in items], batch_first=True),
         torch.cat([i.wav_lengths for i in items]),
         nn.utils.rnn.pad_sequence([i.labels[0] for i in items], batch_first=True),
         torch.cat([i.label_lengths for i in items]),
@@ -194,6 +194,11 @@ class FakeLoader:
             collate_fn=collate,
             num_workers=self.num_workers,
         )
+
+    def epochs(self, epoch, start_batch=0):
+        while True:
+            yield from self.epoch(epoch, start_batch)
+            epoch, start_batch = epoch + 1, 0
 
 
 def make_parts(count=24, seed=0, num_workers=0, valid=6) -> Parts:

@@ -89,7 +89,7 @@ def losses(model, steps: int = 3):
     for _ in range(steps):
         batch = make_batch([9000, 6000, 4000])
         optimizer.zero_grad(set_to_none=True)
-        loss = task.loss(*model(batch.wavs, batch.wav_lengths), batch)
+        loss = task.loss(*model(batch.inputs, batch.wav_lengths), batch)
         loss.backward()
         yield loss.item()
         optimizer.step()

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from peft_asr.errors import UserError
 from peft_asr.upstream.encoder import Encoder
 from peft_asr.upstream.frontend import check_lengths
-from peft_asr.upstream.geometry import Geometry
 from peft_asr.upstream.hf.geometry import HfGeometry
 from peft_asr.upstream.hf.windowed import SHARED, AbsolutePositions
 from peft_asr.upstream.layer import EncoderLayer
@@ -133,9 +132,9 @@ class ExtraTokens(nn.Module):
         return torch.cat([tokens.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
 
 
-def _tokens(samples: Tensor, geometry: Geometry, features: Tensor) -> Tensor:
+def _tokens(samples: Tensor, geometry: HfGeometry, features: Tensor | None) -> Tensor:
     """(B,) samples to (B,) tokens: those of the whole window, none for a window after an utterance's end."""
-    return (samples > 0) * (features.shape[1] + 2)
+    return (samples > 0) * geometry.tokens
 
 
 def _layer(layer: nn.Module, geometry: HfGeometry) -> EncoderLayer:
