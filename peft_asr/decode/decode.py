@@ -5,10 +5,11 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from peft_asr.config import DecodeConfig
@@ -23,6 +24,7 @@ from peft_asr.decode.recogniser import Hypothesis, Output, Recogniser
 from peft_asr.decode.search import search_all
 from peft_asr.errors import UserError
 from peft_asr.files import read_json, write_json, write_text
+from peft_asr.frozen.read import start_from_dump
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ def decode(
     lexicon: str | None = None,
     nbest: int | None = None,
     nj: int = 1,
+    dump_dir: str | None = None,
 ) -> bool:
     """Write ``out/text`` and ``out/score``, sorted by utterance; an empty hypothesis is a line with the id alone.
 
@@ -62,6 +65,8 @@ def decode(
         ckpt: as ``find_adapter`` takes it.
         files, overrides, lm, lexicon, nbest: as ``decode_options`` takes them.
         nj: processes of a beam search; they do not change the hypotheses.
+        dump_dir: start from the dump of ``data_dir`` there (``peft-asr dump-features``), at the boundary where training
+            started, instead of from audio.
 
     Returns:
         False if there was nothing to do.
@@ -87,8 +92,9 @@ def decode(
         forked = None
         if options.search == "beam":
             forked = stack.enter_context(Forked(BeamSearch(task.tokenizer, options), nj))
-        recogniser = Recogniser(adapter, upstream_ckpt=upstream_ckpt, ngpu=ngpu)
+        recogniser = Recogniser(adapter, upstream_ckpt=upstream_ckpt, ngpu=ngpu, dtype=options.dtype)
         dataset = SpeechDataset.load(data_dir, recogniser.task, role="test")
+        started_from = _start(recogniser, data_dir, dataset, dump_dir)
         loader = SpeechLoader(
             dataset, batch_s or options.batch_s, shuffle=False, num_workers=options.num_workers
         )
@@ -100,6 +106,8 @@ def decode(
     report = {
         **made_with,
         "device": str(recogniser.device),
+        "dtype": str(recogniser.dtype or torch.float32).removeprefix("torch."),
+        "start": started_from,
         "nj": nj,
         "utterances": len(hypotheses),
         "empty": sum(not found[0].text for found in hypotheses.values()),
@@ -115,10 +123,23 @@ def decode(
     return True
 
 
+def _start(recogniser: Recogniser, data_dir: str, dataset: SpeechDataset, dump_dir: str | None) -> str:
+    """Make the set yield activations where that is asked for; returns what it yields."""
+    if dump_dir is None:
+        return "audio"
+    config = recogniser.config
+    data = replace(
+        config.data, dump="auto" if config.data.dump == "none" else config.data.dump, dump_dir=dump_dir
+    )
+    return start_from_dump(replace(config, data=data), recogniser.model, {data_dir: dataset})
+
+
 def compute(recogniser: Recogniser, loader: SpeechLoader) -> Iterator[tuple[str, Output]]:
     """(utterance, output) of everything the loader holds, from long to short."""
     for batch in _batches(loader):
-        yield from zip(batch.utt_ids, recogniser.outputs(batch.inputs, batch.wav_lengths), strict=True)
+        yield from zip(
+            batch.utt_ids, recogniser.outputs(batch.inputs, batch.wav_lengths, batch.at), strict=True
+        )
 
 
 def _batches(loader: SpeechLoader) -> tqdm:
@@ -129,7 +150,7 @@ def _batches(loader: SpeechLoader) -> tqdm:
 def _greedy(recogniser: Recogniser, loader: SpeechLoader) -> dict[str, list[Hypothesis]]:
     hypotheses: dict[str, list[Hypothesis]] = {}
     for batch in _batches(loader):
-        read = recogniser(batch.inputs, batch.wav_lengths)
+        read = recogniser(batch.inputs, batch.wav_lengths, batch.at)
         hypotheses.update({utt: [hyp] for utt, hyp in zip(batch.utt_ids, read, strict=True)})
     return hypotheses
 

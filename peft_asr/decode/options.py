@@ -13,6 +13,7 @@ from peft_asr.text.tokenizer import SPACE
 SEARCHES = ("auto", "greedy", "beam")
 # They do not change what is found.
 SPEED = ("batch_s", "num_workers")
+DTYPES = ("auto", "float32", "bfloat16")
 
 
 def decode_options(
@@ -54,13 +55,8 @@ def check_options(options: DecodeConfig, task: Task) -> None:
     Raises:
         UserError: which one, and what would do.
     """
-    if options.search not in SEARCHES:
-        raise UserError(
-            f"unknown decode.search '{options.search}'{nearest(options.search, SEARCHES)}; "
-            f"allowed: {', '.join(SEARCHES)}"
-        )
+    check_search(options)
     if options.search == "greedy":
-        _check_greedy(options)
         return
     if not task.ctc or not text_tokens(task.tokenizer):
         raise UserError(
@@ -71,6 +67,30 @@ def check_options(options: DecodeConfig, task: Task) -> None:
         raise UserError(
             "the task pr answers with phones, a search with --lexicon with words; leave --lexicon out"
         )
+    if options.sil_score and SPACE not in task.tokenizer.tokens:
+        raise UserError(
+            f"decode.sil_score={options.sil_score:g} is for frames of {SPACE}, which the "
+            f"{task.tokenizer.type} tokens do not have; leave it out"
+        )
+    for option, path in (("--lm", options.lm), ("--lexicon", options.lexicon)):
+        if path:
+            arpa.exists(path, option)
+
+
+def check_search(options: DecodeConfig) -> None:
+    """The part of ``check_options`` that needs neither the tokens nor the files.
+
+    Raises:
+        UserError: which option, and what would do.
+    """
+    if options.search not in SEARCHES:
+        raise UserError(
+            f"unknown decode.search '{options.search}'{nearest(options.search, SEARCHES)}; "
+            f"allowed: {', '.join(SEARCHES)}"
+        )
+    if options.search == "greedy":
+        _check_greedy(options)
+        return
     for name, least in (("beam", 1), ("nbest", 1), ("beam_tokens", 0), ("beam_threshold", 0)):
         if not getattr(options, name) >= least:
             raise UserError(
@@ -81,23 +101,6 @@ def check_options(options: DecodeConfig, task: Task) -> None:
             f"decode.nbest={options.nbest} is more than the decode.beam={options.beam} hypotheses that are kept; "
             "raise decode.beam or lower decode.nbest"
         )
-    _check_weights(options, task)
-    for option, path in (("--lm", options.lm), ("--lexicon", options.lexicon)):
-        if path:
-            arpa.exists(path, option)
-
-
-def _check_greedy(options: DecodeConfig) -> None:
-    for field in fields(DecodeConfig):
-        value = getattr(options, field.name)
-        if field.name not in ("search", *SPEED) and value != field.default:
-            raise UserError(
-                f"decode.{field.name}={value} is an option of the beam search, and the search is greedy; give "
-                f"decode.search=beam, or leave decode.{field.name} out"
-            )
-
-
-def _check_weights(options: DecodeConfig, task: Task) -> None:
     if options.lm_weight is not None and options.lm is None:
         raise UserError(
             f"decode.lm_weight={options.lm_weight:g} has no language model to weigh; give one with --lm FILE, or "
@@ -108,8 +111,13 @@ def _check_weights(options: DecodeConfig, task: Task) -> None:
             f"decode.word_score={options.word_score:g} goes with a lexicon, without which there are no words; give "
             "--lexicon FILE, or use decode.sil_score"
         )
-    if options.sil_score and SPACE not in task.tokenizer.tokens:
-        raise UserError(
-            f"decode.sil_score={options.sil_score:g} is for frames of {SPACE}, which the "
-            f"{task.tokenizer.type} tokens do not have; leave it out"
-        )
+
+
+def _check_greedy(options: DecodeConfig) -> None:
+    for field in fields(DecodeConfig):
+        value = getattr(options, field.name)
+        if field.name not in ("search", "dtype", *SPEED) and value != field.default:
+            raise UserError(
+                f"decode.{field.name}={value} is an option of the beam search, and the search is greedy; give "
+                f"decode.search=beam, or leave decode.{field.name} out"
+            )

@@ -11,7 +11,8 @@ from peft_asr.decode.checkpoint import find_adapter
 from peft_asr.errors import UserError
 from peft_asr.tasks import Reading, get_task
 from peft_asr.tasks.adapter import load_adapter
-from peft_asr.train.precision import pick_device
+from peft_asr.train.precision import autocast, autocast_dtype, pick_device
+from peft_asr.train.storage import halve_frozen
 
 
 @dataclass(frozen=True)
@@ -51,28 +52,33 @@ class Recogniser:
         exp: experiment or adapter directory.
         upstream_ckpt: where the upstream's checkpoint is now, if not where training found it.
         ngpu: as ``pick_device`` takes it.
+        dtype: as ``decode.dtype``; ``auto`` computes as training did.
 
     Raises:
         UserError: as ``find_adapter``, ``load_adapter`` and ``pick_device``; or a weight is not finite.
     """
 
-    def __init__(self, exp: str | Path, *, upstream_ckpt: str | None = None, ngpu: str = "auto"):
+    def __init__(
+        self, exp: str | Path, *, upstream_ckpt: str | None = None, ngpu: str = "auto", dtype: str = "auto"
+    ):
         self.device = pick_device(ngpu)
         self.adapter = find_adapter(exp)
         loaded = load_adapter(self.adapter, upstream_ckpt)
         for name, tensor in loaded.model.trainable_state().items():
             self._check_finite(tensor, f"'{name}'")
         loaded.model.merge()
-        self.model = loaded.model.eval().to(self.device)
+        self.model = loaded.model.eval().requires_grad_(False).to(self.device)
         self.config, self.tokenizer = loaded.config, loaded.tokenizer
+        self.dtype = autocast_dtype(self.config.train.dtype if dtype == "auto" else dtype, self.device)
+        halve_frozen(self.model.encoder, self.dtype)
         self.task = get_task(self.config.task, self.tokenizer, self.config.head.name)
 
     @torch.inference_mode()
-    def __call__(self, wavs: Tensor, wav_lengths: Tensor) -> list[Hypothesis]:
+    def __call__(self, inputs: Tensor, wav_lengths: Tensor, at: str = "audio") -> list[Hypothesis]:
         """Recognise a batch.
 
         Args:
-            wavs: (B, N) float32, 16 kHz, zero beyond each length.
+            inputs: (B, N) float32, 16 kHz, zero beyond each length; or activations of the boundary ``at``.
             wav_lengths: (B,) samples; ``num_frames`` of each is at least 1.
 
         Returns:
@@ -81,14 +87,14 @@ class Recogniser:
         Raises:
             UserError: the output is not finite.
         """
-        logits, lengths = self._logits(wavs, wav_lengths)
+        logits, lengths = self._logits(inputs, wav_lengths, at)
         readings, scores = self.task.hypotheses(logits, lengths), self.task.scores(logits, lengths)
         return [Hypothesis(r.text, score, r.lang) for r, score in zip(readings, scores, strict=True)]
 
     @torch.inference_mode()
-    def outputs(self, wavs: Tensor, wav_lengths: Tensor) -> list[Output]:
+    def outputs(self, inputs: Tensor, wav_lengths: Tensor, at: str = "audio") -> list[Output]:
         """What a search starts from: B outputs. Arguments and errors as in a call."""
-        logits, lengths = self._logits(wavs, wav_lengths)
+        logits, lengths = self._logits(inputs, wav_lengths, at)
         log_probs = torch.log_softmax(logits, dim=-1).cpu().numpy()
         readings = (
             self.task.hypotheses(logits, lengths) if self.task.languages else [Reading("")] * len(logits)
@@ -98,8 +104,9 @@ class Recogniser:
             for i, (n, reading) in enumerate(zip(lengths.tolist(), readings, strict=True))
         ]
 
-    def _logits(self, wavs: Tensor, wav_lengths: Tensor) -> tuple[Tensor, Tensor]:
-        logits, lengths = self.model(wavs.to(self.device), wav_lengths.to(self.device))
+    def _logits(self, inputs: Tensor, wav_lengths: Tensor, at: str) -> tuple[Tensor, Tensor]:
+        with autocast(self.device, self.dtype):
+            logits, lengths = self.model(inputs.to(self.device), wav_lengths.to(self.device), at=at)
         self._check_finite(logits, "the output")
         return logits, lengths
 

@@ -93,7 +93,12 @@ class PrefixTuning(Method):
         encoder.eval()
         for layer in layers:  # the means are of the model without the prefix
             layer.sites = nn.ModuleDict({k: v for k, v in layer.sites.items() if k != "attn_prefix"})
+        first: list[Tensor] = []
+        hook = encoder.layers[0].register_forward_pre_hook(lambda module, args: first.append(args[0]))
         states, frames = encoder.hidden_states(inputs, lengths, at)
+        hook.remove()
+        if encoder.geometry.first_is_projection and first:  # state 0 is not what layer 0 is fed with
+            states[0] = first[0][:, -states[-1].shape[1] :]
         for layer, sites in zip(layers, kept, strict=True):
             layer.sites = sites
         real = torch.arange(states[-1].shape[1], device=frames.device) < frames[:, None]

@@ -6,6 +6,7 @@ from peft_asr import tasks
 from peft_asr.config import Config
 from peft_asr.data.dataset import SpeechDataset
 from peft_asr.data.loader import SpeechLoader
+from peft_asr.frozen.choice import masks
 from peft_asr.frozen.read import start_from_dump
 from peft_asr.tasks.adapter import save_adapter
 from peft_asr.text.tokenizer import Tokenizer
@@ -26,7 +27,12 @@ def build_parts(config: Config, ranks: Ranks = ALONE, pin: bool = False) -> Part
     tokenizer = Tokenizer.load(config.data.token_dir)
     model = tasks.build(config, tokenizer)
     model.encoder.checkpointing = config.train.gradient_checkpointing
-    model.encoder.alone = config.train.frozen_alone
+    model.encoder.dropouts = config.train.backbone_dropout
+    if config.train.frozen_alone:
+        model.encoder.alone_to = model.encoder.dump_boundary(masks(config))
+    if config.train.compile:
+        for layer in model.encoder.layers:
+            layer.compile(dynamic=True)
     task = tasks.get_task(config.task, tokenizer, config.head.name)
 
     options = config.data

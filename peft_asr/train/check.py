@@ -33,8 +33,8 @@ _NOT_NEGATIVE = (
 )
 
 
-def check_options(config: Config) -> None:
-    """Check every option of training for itself and the directories for being named.
+def check_options(config: Config, directories: bool = True) -> None:
+    """Check every option of training for itself and, unless they are still to be made, the directories for being named.
 
     Raises:
         UserError: with the option, its value and what is allowed.
@@ -52,6 +52,9 @@ def check_options(config: Config) -> None:
     for name in ("lr", "lr_head", "lr_method", "lr_backbone"):
         value = getattr(train, name)
         _require(train, name, value is None or 0 < value < float("inf"), "more than 0")
+    for part, value in train.lr_parts.items():
+        if not 0 < value < float("inf"):
+            raise UserError(f"train.lr_parts.{part}={value} cannot be; allowed: more than 0")
     _require(
         train,
         "betas",
@@ -86,7 +89,7 @@ def check_options(config: Config) -> None:
         raise UserError(
             "train.frozen_alone=true needs upstream.padding=exact: alone, no utterance has padding"
         )
-    for name in ("train_dir", "valid_dir", "token_dir"):
+    for name in ("train_dir", "valid_dir", "token_dir") if directories else ():
         if not getattr(data, name):
             raise UserError(f"data.{name} is empty; give --{name} DIR, as stage 2 leaves it")
 

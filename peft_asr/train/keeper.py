@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from peft_asr.errors import UserError
+from peft_asr.tasks.adapter import TENSORS, read_tensors
 from peft_asr.train.progress import Best, Progress
 from peft_asr.train.ranks import ALONE, Ranks
 from peft_asr.train.validate import cost
@@ -104,12 +103,12 @@ class Keeper:
         return result
 
     def _load(self, step: int) -> dict[str, Tensor]:
-        path = self.path(step) / "adapter.safetensors"
+        path = self.path(step)
         try:
-            return load_file(path)
-        except (SafetensorError, OSError) as err:
+            return read_tensors(path)
+        except UserError as err:
             raise UserError(
-                f"{path}, one of the best checkpoints, cannot be read: {err}; --overwrite true starts afresh"
+                f"{path / TENSORS}, one of the best checkpoints, cannot be read: {err}; --overwrite true starts afresh"
             ) from err
 
 

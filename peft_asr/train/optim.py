@@ -1,6 +1,7 @@
 """The optimiser: one learning rate for the head, the method and the backbone, no decay of vectors."""
 
 import logging
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -12,6 +13,21 @@ from peft_asr.train.schedule import lr_scale
 logger = logging.getLogger(__name__)
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def check_parts(config: TrainConfig, trains: Iterable[str]) -> None:
+    """Refuse a learning rate for a part that does not train.
+
+    Raises:
+        UserError: ``lr_parts`` names what is not among ``trains``.
+    """
+    allowed = sorted(set(trains))
+    for part in config.lr_parts:
+        if part not in allowed:
+            raise UserError(
+                f"train.lr_parts names '{part}'{nearest(part, allowed)}, of which nothing trains; allowed: "
+                f"{', '.join(allowed)}"
+            )
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -27,13 +43,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     """
     peaks = {"head": config.lr_head, "method": config.lr_method, "backbone": config.lr_backbone}
     labels = model.labels()
-    for part in config.lr_parts:
-        if part not in labels.values():
-            allowed = sorted(set(labels.values()))
-            raise UserError(
-                f"train.lr_parts names '{part}'{nearest(part, allowed)}, of which nothing trains; allowed: "
-                f"{', '.join(allowed)}"
-            )
+    check_parts(config, labels.values())
     groups = []
     for name, members in model.parameter_groups().items():
         usual = config.lr if peaks[name] is None else peaks[name]

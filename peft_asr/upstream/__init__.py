@@ -1,6 +1,8 @@
 """Pre-trained models as one uniform encoder. ``load_upstream`` is the way in."""
 
 import hashlib
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from peft_asr.upstream.hub_opaque import OPAQUE, OPAQUE_ALIASES
 __all__ = [
     "Encoder",
     "Geometry",
+    "check_obtainable",
     "find_checkpoint",
     "fingerprint",
     "known_names",
@@ -109,7 +112,7 @@ def hub_name(name: str) -> str:
     usual = ", ".join(sorted([*SHIPPED, *MAPPED]))
     raise UserError(
         f"unknown upstream '{name}'{nearest(name, known_names())}; allowed for --upstream: {usual}, more that "
-        "'peft-asr upstreams' lists, or any name with --upstream_ckpt FILE"
+        "'peft-asr upstreams' lists, hf:DIRECTORY or hf:ORG/NAME, or any name with --upstream_ckpt FILE"
     )
 
 
@@ -139,11 +142,39 @@ def find_checkpoint(config: UpstreamConfig) -> Path:
     try:
         download._urls_to_filepaths(url)
     except Exception as err:  # urllib, requests and sockets raise many unrelated types
-        raise UserError(
-            f"cannot download the upstream {name} ({type(err).__name__}): fetch {url} on a machine with a network "
-            f"and put it at {path}, or pass it with --upstream_ckpt FILE"
-        ) from err
+        raise _no_file(name, url, path, err) from err
     return path
+
+
+def check_obtainable(config: UpstreamConfig, timeout_s: float = 10.0) -> None:
+    """Make sure that ``find_checkpoint`` can succeed, without downloading: the file is here, or its host answers.
+
+    Names without a file of their own are left to ``load_upstream``.
+
+    Raises:
+        UserError: as ``find_checkpoint``.
+    """
+    if config.name.startswith(HF_PREFIX) or config.ckpt:
+        return  # the skeleton has been made from it
+    name = hub_name(config.name)
+    url = None if name in SHIPPED else HUB[name].url
+    if name in SHIPPED:
+        find_checkpoint(config)
+    if url is None or (path := cached_path(url)).is_file():
+        return
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout_s).close()
+    except urllib.error.HTTPError:
+        pass  # there is somebody, who may still give the file to s3prl
+    except Exception as err:  # as in find_checkpoint
+        raise _no_file(name, url, path, err) from err
+
+
+def _no_file(name: str, url: str, path: Path, err: Exception) -> UserError:
+    return UserError(
+        f"cannot download the upstream {name} ({type(err).__name__}): fetch {url} on a machine with a network "
+        f"and put it at {path}, or pass it with --upstream_ckpt FILE"
+    )
 
 
 def cached_path(url: str) -> Path:

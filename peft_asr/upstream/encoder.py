@@ -49,8 +49,9 @@ class Encoder(nn.Module):
             frames; None without one.
         checkpointing: in training, layers above the boundary are computed again in the backward pass instead of
             keeping what they need for it (less memory, about a third more time, the same gradients).
-        alone: utterances of a batch of waveforms run one by one up to the frozen boundary. Slower; the same bits as
-            from a float32 dump, whatever the batch.
+        alone_to: the boundary up to which utterances of a batch of waveforms run one by one: slower, the same bits as
+            from a float32 dump there, whatever the batch. ``AUDIO``: all run together.
+        dropouts: the dropouts of frozen layers act in training.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Encoder(nn.Module):
         self.boundary = len(layers)
         self.live: list[nn.Module] = []
         self.checkpointing = False
-        self.alone = False
+        self.alone_to = AUDIO
+        self.dropouts = False
         self._frame_lengths = frame_lengths
         self.requires_grad_(False)
         self.eval()
@@ -115,9 +117,13 @@ class Encoder(nn.Module):
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Training mode reaches the modules that train; frozen parts stay in eval mode."""
+        """Training mode reaches the modules that train; frozen parts stay in eval mode, unless ``dropouts``."""
         super().train(False)
         self.training = mode
+        if self.dropouts:
+            # Their own flag alone: what a method has put into them follows `live`.
+            for module in (self.position, *self.layers):
+                module.training = mode
         for module in self.live:
             module.train(mode)
         return self
@@ -140,9 +146,8 @@ class Encoder(nn.Module):
         Raises:
             UserError: an utterance is too short for one frame, or longer than the model's window.
         """
-        if self.alone and at == AUDIO:
-            at = self.dump_boundary(masker is not None)
-            inputs = self._one_by_one(inputs, lengths, at)
+        if at == AUDIO < self.alone_to:
+            inputs, at = self._one_by_one(inputs, lengths), self.alone_to
         if at >= len(self.layers):
             states, frames = self._stored(inputs), self._frames(lengths)
         else:
@@ -157,6 +162,8 @@ class Encoder(nn.Module):
 
         Those below the layer ``at`` whose input ``inputs`` are, are None.
         """
+        if at == AUDIO < self.alone_to < len(self.layers):
+            inputs, at = self._one_by_one(inputs, lengths), self.alone_to
         return self._run(inputs, lengths, None, True, at)
 
     def dump_boundary(self, masks: bool) -> int:
@@ -164,14 +171,14 @@ class Encoder(nn.Module):
 
         Args:
             masks: features are masked in training, which up to ``layer:0`` happens at ``frontend``. A readout that
-                needs all states wants the lowest of them too, unless all of them are frozen and kept.
+                needs all states wants the lowest of them too, unless all of them are frozen and kept. Dropouts begin
+                after ``frontend``.
         """
-        if self.boundary >= len(self.layers):
-            return self.boundary
         highest = self.boundary
-        if self.readout.needs_all_states:
+        if highest < len(self.layers) and self.readout.needs_all_states:
             highest = min(highest, FRONTEND if self.geometry.first_is_projection else 0)
-        return min(highest, FRONTEND) if masks and self.boundary <= 0 else highest
+        low = self.dropouts or (masks and not self.masks_output and self.boundary <= 0)
+        return min(highest, FRONTEND) if low else highest
 
     @torch.no_grad()
     def run_to(self, wavs: Tensor, lengths: Tensor, at: int) -> Tensor:
@@ -189,11 +196,9 @@ class Encoder(nn.Module):
         x = self._states(rows, inside, None, False, to=at)[0][-1]
         return x.reshape(len(wavs), -1, x.shape[-1])
 
-    def _one_by_one(self, wavs: Tensor, lengths: Tensor, at: int) -> Tensor:
-        if at == AUDIO:
-            return wavs
+    def _one_by_one(self, wavs: Tensor, lengths: Tensor) -> Tensor:
         pairs = zip(wavs, lengths, strict=True)
-        parts = [self.run_to(wav[None, : int(n)], n[None], at)[0].float() for wav, n in pairs]
+        parts = [self.run_to(wav[None, : int(n)], n[None], self.alone_to)[0].float() for wav, n in pairs]
         if parts[0].ndim == 2:
             return pad_sequence(parts, batch_first=True)
         # (S, T, D) each: time is the second dimension
