@@ -76,10 +76,10 @@ class Activations:
         self._open: dict = {}
 
     def _inside(self, place: str) -> str:
-        """A line of feats.scp, found again where the folder was moved; nothing outside the folder is read."""
+        """A line of feats.scp, found again where the folder was moved or copied; nothing outside of it is read."""
         path, _, offset = place.rpartition(":")
         here = self.folder.absolute() / Path(path).name
-        if Path(path).parent.absolute() != here.parent and os.path.exists(path):
+        if not here.exists() and os.path.exists(path):
             raise UserError(
                 f"{self.folder}/{SCP} points outside its folder, to {path}, which is not read: {ADVICE}"
             )

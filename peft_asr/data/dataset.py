@@ -31,6 +31,11 @@ class Utterance:
     labels: list[int]
     lang: str | None = None
 
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.samples / SAMPLE_RATE_HZ
+
 
 class SpeechDataset:
     """Utterances in memory, audio on disk. ``dataset[i]`` is ``(Utterance, samples (N,) float32)``.
@@ -188,19 +193,23 @@ def _moved(path: str, data_dir: Path) -> str:
 
 
 def _within(utterances: list[Utterance], min_s: float, max_s: float, name: str) -> list[Utterance]:
-    kept = [u for u in utterances if min_s <= u.samples / SAMPLE_RATE_HZ <= max_s]
+    kept = [u for u in utterances if min_s <= u.seconds <= max_s]
     if not kept:
         raise UserError(
             f"{name}: none of {len(utterances)} utterances lasts between {min_s:g} and {max_s:g} s "
             "(data.min_s, data.max_s)"
         )
     if len(kept) < len(utterances):
+        there = {u.utt_id for u in kept}
+        dropped = [f"{u.utt_id} ({u.seconds:.2f} s)" for u in utterances if u.utt_id not in there]
         logger.info(
-            "%s: %d of %d utterances left out: not between %g and %g s (data.min_s, data.max_s)",
+            "%s: %d of %d utterances left out: not between %g and %g s (data.min_s, data.max_s): %s%s",
             name,
-            len(utterances) - len(kept),
+            len(dropped),
             len(utterances),
             min_s,
             max_s,
+            ", ".join(dropped[:5]),
+            f" and {len(dropped) - 5} more" if len(dropped) > 5 else "",
         )
     return kept

@@ -28,7 +28,7 @@ def report_bad(bad: dict[str, str], data: DataDir, out: Path, skip_bad: bool) ->
     write_if_changed(listing, table_text(bad))
     first = "; ".join(f"{utt}: {reason}" for utt, reason in list(bad.items())[:3])
     count = f"{len(bad)} of {len(data.utt_ids)} utterances of {data.path} are bad"
-    summary = f"{count}, listed in {listing}: {first}{'; ...' if len(bad) > 3 else ''}"
+    summary = f"{count}, listed in {listing}: {first}{f' and {len(bad) - 3} more' if len(bad) > 3 else ''}"
     if not skip_bad:
         raise UserError(f"{summary}; repair them, or leave them out with --skip_bad true")
     if len(bad) == len(data.utt_ids):

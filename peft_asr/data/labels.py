@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from peft_asr.data.tables import counted
 from peft_asr.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -26,26 +27,27 @@ def label(utterances: list, task: Any, role: str, name: str) -> list:
         UserError: something in a training set has no token; no utterance is left.
     """
     unknown: Counter[str] = Counter()
+    first = ""  # utterance with one
     without = []
     for utterance in utterances:
-        found = task.unknown(utterance.text, utterance.lang)
-        if found and role == "train":
-            code = f" (U+{ord(found[0]):04X})" if len(found[0]) == 1 else ""
-            raise UserError(
-                f"{name}: utterance '{utterance.utt_id}' has {found[0]!r}{code}, which is not among the "
-                f"{task.classes} tokens; make the list from this text (stage 2) or clean the text"
-            )
-        unknown.update(found)
+        if found := task.unknown(utterance.text, utterance.lang):
+            first = first or utterance.utt_id
+            unknown.update(set(found))
         labels = task.labels(utterance.text, utterance.lang)
         if labels is None:
             without.append(utterance.utt_id)
         utterance.labels = labels or []
+    if unknown and role == "train":
+        raise UserError(
+            f"{name}: {counted(len(unknown), 'symbol')} not among the {task.classes} tokens: {_listed(unknown)} (the "
+            f"first is '{first}'); make the list from this text (stage 2) or clean the text"
+        )
     if unknown:
         logger.warning(
-            "%s: %d symbols are not in the token list, become <unk> and count as errors: %s",
+            "%s: %s not in the token list; they become <unk> and count as errors: %s",
             name,
-            len(unknown),
-            " ".join(f"{symbol!r} in {count} utterances" for symbol, count in sorted(unknown.items())),
+            counted(len(unknown), "symbol"),
+            _listed(unknown),
         )
     if without and role != "test":
         utterances = _without(utterances, without, name, "have a word that is not in the lexicon")
@@ -73,6 +75,15 @@ def alignable(utterances: list, task: Any, num_frames: Callable[[int], int], nam
 def frames_needed(labels: list[int]) -> int:
     """The shortest CTC path: one frame a label, and a blank between equal neighbours."""
     return len(labels) + sum(a == b for a, b in zip(labels, labels[1:], strict=False))
+
+
+def _listed(symbols: Counter[str]) -> str:
+    """``'é' (U+00E9) in 3 utterances, '[deu]' in 1 utterance``, the most frequent first."""
+    ordered = sorted(symbols.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(
+        f"{symbol!r}{f' (U+{ord(symbol):04X})' if len(symbol) == 1 else ''} in {counted(count, 'utterance')}"
+        for symbol, count in ordered
+    )
 
 
 def _without(utterances: list, dropped: list[str], name: str, why: str) -> list:

@@ -8,6 +8,8 @@ from pathlib import Path
 from peft_asr.data.tables import BLANKS, Table, scan_table
 from peft_asr.errors import UserError
 
+PIPES_REFUSED = "commands run only with --allow_pipes true"  # the end of the one problem that no repair of files ends
+
 
 @dataclass
 class Segment:
@@ -118,7 +120,7 @@ def _check_sources(scp: Table, allow_pipes: bool) -> list[str]:
         return []
     return [
         f"{scp.at(pipes[0])}: '{pipes[0]}' is a command ({scp.rows[pipes[0]].value}), one of {len(pipes)}; "
-        "commands run only with --allow_pipes true"
+        f"{PIPES_REFUSED}"
     ]
 
 

@@ -116,7 +116,9 @@ def test_masks_are_the_same(spec, options, boundary, tiny_checkpoints):
     stored = dumped(model, batch, masks=True)
     assert stored.at == boundary
     from_dump = losses(model, stored, 3, mask)
-    assert from_dump == losses(build(case, tiny_checkpoints["hubert"], alone=True, masks=True), batch, 3, mask)
+    assert from_dump == losses(
+        build(case, tiny_checkpoints["hubert"], alone=True, masks=True), batch, 3, mask
+    )
     assert from_dump != losses(build(case, tiny_checkpoints["hubert"]), batch, 3)
 
 
