@@ -8,7 +8,7 @@ from peft_asr.upstream.layer import LINEAR_MAPS
 
 
 def halve_frozen(encoder: Encoder, dtype: torch.dtype | None) -> int:
-    """Keep the frozen linear maps and convolutions in ``dtype``, in place; returns how many bytes that saves.
+    """Keep the layers' frozen linear maps in ``dtype``, in place; returns how many bytes that saves.
 
     Autocast would cast them anew for every batch, to the very same values. Only plain maps and those under a plain LoRA
     are touched: other tuners compute with the weight itself. None leaves everything as it is. What is saved of a
@@ -17,9 +17,8 @@ def halve_frozen(encoder: Encoder, dtype: torch.dtype | None) -> int:
     if dtype is None:
         return 0
     maps = [_plain(getattr(layer, name)) for layer in encoder.layers for name in LINEAR_MAPS]
-    convolutions = [m for m in encoder.frontend.modules() if type(m) is nn.Conv1d]
     saved = 0
-    for module in filter(None, [*maps, *convolutions]):
+    for module in filter(None, maps):
         for parameter in module.parameters(recurse=False):
             if not parameter.requires_grad and parameter.dtype == torch.float32:
                 parameter.data = parameter.data.to(dtype)
@@ -33,5 +32,7 @@ def _plain(module: nn.Module) -> nn.Module | None:
     if type(module) is nn.Linear:
         return module
     if type(module) is Linear and not any(module.use_dora.values()) and type(module.base_layer) is nn.Linear:
+        # Else peft casts what autocast has cast already back to float32, for autocast to cast it again.
+        module.cast_input_dtype_enabled = False
         return module.base_layer
     return None

@@ -44,6 +44,7 @@ class Encoder(nn.Module):
             sees them in weighted sums only: "the last state" is that of the last layer.
 
     Attributes:
+        name: what messages call it: the family, or the name that it was asked for by where the family says little.
         sequence: a module (x (B, T, D), frames (B,)) -> (x' (B, T + m, D), frames', front), whose m extra vectors
             stand in the sequence from before the positional stage up to the last layer, ``front`` of them before the
             frames; None without one.
@@ -70,6 +71,7 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         self.geometry = geometry
+        self.name = geometry.family
         self.frontend = frontend
         self.projection = projection
         self.sequence: nn.Module | None = None

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from peft_asr.errors import UserError
 from peft_asr.upstream.geometry import Geometry
+from peft_asr.upstream.products import Products, applies
 
 
 class ConvFrontend(nn.Module):
@@ -23,6 +24,7 @@ class ConvFrontend(nn.Module):
         self.conv_layers = conv_layers
         self.geometry = geometry
         self.exact = exact
+        self._products = Products(conv_layers)
 
     def forward(self, wavs: Tensor, lengths: Tensor) -> Tensor:
         """wavs: (B, N) float; lengths: (B,) samples. Returns (B, T, C); frames beyond an utterance are arbitrary.
@@ -31,6 +33,8 @@ class ConvFrontend(nn.Module):
             UserError: an utterance is too short for one frame.
         """
         padded = check_lengths(lengths, self.geometry) < wavs.shape[1]
+        if (self.exact or not padded) and applies(self.conv_layers, wavs):
+            return self._products(wavs, lengths)
         x = wavs.unsqueeze(1)
         for index, block in enumerate(self.conv_layers):
             if index == 0 and self.geometry.group_norm and self.exact and padded:

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from peft_asr.upstream.hub import HubEntry
 
+# The methods that need no layers, by what they need instead: nothing, hidden states, parameters, biases.
+WITHOUT_LAYERS = ("frozen", "weighted_sum", "full", "bitfit")
+FEATURES = "features"  # the family of what is computed and has no parameter
+
 
 @dataclass(frozen=True)
 class OpaqueFamily:
@@ -24,7 +28,7 @@ _RATES = "works at several frame rates, which the uniform layer does not"
 _CONFORMER = "is a conformer, which the uniform layer is not"
 
 FAMILIES: dict[str, OpaqueFamily] = {
-    "features": OpaqueFamily("", _NONE),
+    FEATURES: OpaqueFamily("", _NONE),
     "apc": OpaqueFamily("apc_local", _NONE),
     "npc": OpaqueFamily("npc_local", _NONE),
     "cpc": OpaqueFamily("cpc_local", _NONE),
@@ -61,7 +65,7 @@ _CPC = "https://dl.fbaipublicfiles.com/librilight/CPC_checkpoints/"
 
 def _without_url(family: str, *names: str) -> dict[str, HubEntry]:
     entry = (
-        HubEntry(family, None, parameters=0, licence=None) if family == "features" else HubEntry(family, None)
+        HubEntry(family, None, parameters=0, licence=None) if family == FEATURES else HubEntry(family, None)
     )
     return dict.fromkeys(names, entry)
 
@@ -75,7 +79,7 @@ def _states(family: str, **files: str) -> dict[str, HubEntry]:
 
 
 OPAQUE: dict[str, HubEntry] = {
-    **_without_url("features", "fbank", "fbank_no_cmvn", "mfcc", "mel", "linear", "spectrogram"),
+    **_without_url(FEATURES, "fbank", "fbank_no_cmvn", "mfcc", "mel", "linear", "spectrogram"),
     **_at("apc", _APC, apc_360hr="apc_360hr.ckpt", apc_960hr="apc_960hr.ckpt"),
     **_at("apc", _APC, vq_apc_360hr="vq_apc_360hr.ckpt", vq_apc_960hr="vq_apc_960hr.ckpt"),
     **_at("npc", _APC, npc_360hr="npc_360hr.ckpt", npc_960hr="npc_960hr.ckpt"),

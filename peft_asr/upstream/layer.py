@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from peft_asr.upstream.attention import attend
+
 # A module at a site is called as module(x, padding) with x (B, T, D) and padding (B, T) bool (True beyond the
 # utterance) or None, and returns (B, T, D). Dropped-in modules never see other utterances.
 #   before:   on the input of the sub-layer (after the layer norm when pre-LN)
@@ -102,6 +104,7 @@ class EncoderLayer(nn.Module):
 
     def _attention(self, x: Tensor, padding: Tensor | None, bias: Tensor | None) -> Tensor:
         batch, frames, dim = x.shape
+        x = _cast_once(x)
 
         def split(y: Tensor) -> Tensor:  # (B, T, D) -> (B, heads, T, D / heads)
             return y.view(batch, -1, self.heads, dim // self.heads).transpose(1, 2)
@@ -113,16 +116,10 @@ class EncoderLayer(nn.Module):
             k = torch.cat([keys.to(k.dtype).expand(batch, -1, -1), k], dim=1)
             v = torch.cat([values.to(v.dtype).expand(batch, -1, -1), v], dim=1)
         rate = self.attention_dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(
-            split(self.q(x)),
-            split(k),
-            split(v),
-            attn_mask=self._attend(x, padding, bias, extra),
-            dropout_p=rate,
-        )
+        y = attend(split(self.q(x)), split(k), split(v), self._mask(x, padding, bias, extra), rate)
         return self.o(y.transpose(1, 2).reshape(batch, frames, dim))
 
-    def _attend(self, x: Tensor, padding: Tensor | None, bias: Tensor | None, extra: int) -> Tensor | None:
+    def _mask(self, x: Tensor, padding: Tensor | None, bias: Tensor | None, extra: int) -> Tensor | None:
         """The attention mask: bool (B, 1, 1, extra + T), or float (B, heads, T, extra + T) with a position bias."""
         hidden = None if padding is None else F.pad(padding, (extra, 0))[:, None, None, :]
         if bias is None:
@@ -134,5 +131,11 @@ class EncoderLayer(nn.Module):
         return mask if hidden is None else mask.masked_fill(hidden, float("-inf"))
 
     def _feed_forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        h = self.activation(self.fc1(x))
+        h = self.activation(self.fc1(_cast_once(x)))
         return self.fc2(F.dropout(h, self.activation_dropout, self.training))
+
+
+def _cast_once(x: Tensor) -> Tensor:
+    """What autocast would make of x for each of the maps that read it (and for each part of a LoRA)."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x

@@ -2,9 +2,9 @@
 
 from peft_asr.upstream import ALIASES, HUB, SHIPPED, SHIPPED_DIR, cached_path
 from peft_asr.upstream.hub import HubEntry
+from peft_asr.upstream.hub_opaque import FEATURES, WITHOUT_LAYERS
 
 _SAMPLE_RATE_HZ = 16000  # of every upstream here
-_ALL, _WITHOUT_LAYERS = "all", "frozen, weighted_sum, full, bitfit"
 
 
 def list_upstreams() -> list[dict]:
@@ -28,14 +28,19 @@ def _row(name: str, entry: HubEntry) -> dict:
         "parameters": entry.parameters,
         "rate_hz": _SAMPLE_RATE_HZ,
         "licence": entry.licence,
-        "methods": _ALL if geometry else _WITHOUT_LAYERS,
+        "methods": "all" if geometry else ", ".join(_fitting(entry.family)),
     }
+
+
+def _fitting(family: str) -> tuple[str, ...]:
+    """Filter banks and their like have no parameter that could train."""
+    return WITHOUT_LAYERS[:2] if family == FEATURES else WITHOUT_LAYERS
 
 
 def _source(name: str, entry: HubEntry) -> dict:
     if name in SHIPPED:
         return {"where": "shipped", "url": None, "file": str(SHIPPED_DIR / name / f"{name}.pt")}
     if entry.url is None:
-        return {"where": "computed" if entry.family == "features" else "s3prl", "url": None, "file": None}
+        return {"where": "computed" if entry.family == FEATURES else "s3prl", "url": None, "file": None}
     path = cached_path(entry.url)
     return {"where": "cached" if path.is_file() else "download", "url": entry.url, "file": str(path)}

@@ -15,7 +15,7 @@ from peft_asr import compat  # noqa: F401  s3prl imports torchaudio
 from peft_asr.config import UpstreamConfig
 from peft_asr.errors import UserError
 from peft_asr.upstream.encoder import Encoder
-from peft_asr.upstream.hub_opaque import FAMILIES, OPAQUE, OPAQUE_ALIASES
+from peft_asr.upstream.hub_opaque import FAMILIES, FEATURES, OPAQUE, OPAQUE_ALIASES
 from peft_asr.upstream.opaque_encoder import FAILURES, OpaqueEncoder
 
 
@@ -49,11 +49,11 @@ def load_opaque(name: str, config: UpstreamConfig, download: bool = True) -> Enc
         raise UserError(
             f"upstream.random_init works where the layers are uniform; '{name}' {family.no_layers}"
         )
-    if entry.family == "features" and config.ckpt:
+    if entry.family == FEATURES and config.ckpt:
         raise UserError(f"'{name}' is computed and has no checkpoint; leave out --upstream_ckpt")
     if config.ckpt and not family.local:
         raise UserError(f"'{name}' takes no checkpoint file: s3prl fetches its files by itself")
-    if entry.family != "features" and not config.trust_pickle:
+    if entry.family != FEATURES and not config.trust_pickle:
         raise UserError(
             f"the file of '{name}' is read by s3prl's own code, which can run code from it; if you trust its author, "
             "pass upstream.trust_pickle=true"
@@ -62,13 +62,15 @@ def load_opaque(name: str, config: UpstreamConfig, download: bool = True) -> Enc
     with _quiet():
         try:
             expert = _build(name, path)
-            label = name if entry.family == "features" else entry.family
-            return OpaqueEncoder(expert, entry.family, label, config.padding == "exact")
+            label = name if entry.family == FEATURES else entry.family
+            encoder = OpaqueEncoder(expert, entry.family, label, config.padding == "exact")
         except FAILURES as err:
             lines = str(err).strip().splitlines() or [type(err).__name__]
             raise UserError(
                 f"s3prl cannot run '{name}'{f' from {path}' if path else ''}: {lines[0][:200]}"
             ) from err
+    encoder.name = config.name
+    return encoder
 
 
 def _find(name: str, config: UpstreamConfig, download: bool) -> str:
@@ -112,8 +114,12 @@ def _full_unpickling():
 
 @contextlib.contextmanager
 def _quiet():
-    """s3prl reports on standard output, logs its configurations, and uses what torch has deprecated."""
+    """s3prl reports on standard output, logs its configurations, and uses what torch has deprecated.
+
+    Its hub warns that ESPnet is missing whatever is asked for; who asks for ESPnet's models gets that as an error.
+    """
     logging.getLogger("s3prl").setLevel(logging.WARNING)
+    logging.getLogger("s3prl.upstream.espnet_hubert.expert").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

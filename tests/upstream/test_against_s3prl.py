@@ -1,13 +1,15 @@
 """Our hidden states against s3prl's expert, for every family."""
 
 import importlib
+from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
 
 from peft_asr.config import UpstreamConfig
-from peft_asr.upstream import load_upstream
+from peft_asr.files import sha256
+from peft_asr.upstream import find_checkpoint, load_upstream
 from peft_asr.upstream.skeleton import build_skeleton
 from tests.tiny import DECOAR2, FAMILIES, MORE, random_wavs, write_tiny_checkpoint
 
@@ -46,6 +48,45 @@ def test_single_utterance_equals_the_expert(family, samples, checkpoints):
     assert frames.item() == reference[0].shape[1] == encoder.geometry.num_frames(samples)
     for state, expected in zip(states, reference, strict=True):
         torch.testing.assert_close(state, expected, atol=1e-4, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> str:
+    """The upstream that comes with the repository: trained weights, which tiny random ones may not stand for."""
+    return str(find_checkpoint(UpstreamConfig(name="mini_hubert")))
+
+
+@pytest.mark.parametrize("samples", [1600, 16001, 30000])
+def test_the_shipped_upstream_equals_the_expert(samples, shipped):
+    wavs, lengths = random_wavs([samples])
+    reference = expert_states("hubert", shipped, [wavs[0]])
+    encoder = load_upstream(UpstreamConfig(name="mini_hubert"))
+    states, frames = encoder.hidden_states(wavs, lengths)
+    assert len(states) == len(reference) == encoder.num_states == 7
+    assert frames.item() == reference[0].shape[1] == encoder.geometry.num_frames(samples)
+    for state, expected in zip(states, reference, strict=True):
+        torch.testing.assert_close(state, expected, atol=1e-4, rtol=0)
+
+
+def test_the_shipped_upstream_in_a_batch(shipped):
+    wavs, lengths = random_wavs([24000, 8000, 1600, 23999])
+    exact, frames = load_upstream(UpstreamConfig(name="mini_hubert")).hidden_states(wavs, lengths)
+    as_s3prl, _ = ours(shipped, padding="s3prl").hidden_states(wavs, lengths)
+    batch = expert_states("hubert", shipped, [w[:n] for w, n in zip(wavs, lengths, strict=True)])
+    for i, n in enumerate(lengths.tolist()):
+        alone = expert_states("hubert", shipped, [wavs[i, :n]])
+        for layer, expected in enumerate(alone):
+            torch.testing.assert_close(exact[layer][i, : frames[i]], expected[0], atol=1e-4, rtol=0)
+            torch.testing.assert_close(
+                as_s3prl[layer][i, : frames[i]], batch[layer][i, : frames[i]], atol=1e-4, rtol=0
+            )
+
+
+def test_the_shipped_file_is_that_of_its_provenance(shipped):
+    text = Path(shipped).with_name("PROVENANCE.md").read_text(encoding="utf-8")
+    size = Path(shipped).stat().st_size
+    assert size < 8_000_000 and f"`mini_hubert.pt`, {size:,} bytes" in text
+    assert f"| SHA-256 | `{sha256(shipped)}` |" in text
 
 
 @pytest.mark.parametrize("family", ALL)

@@ -27,7 +27,7 @@ LORA_ALL = {"targets": ["q", "k", "v", "o", "fc1", "fc2"]}
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("spec", "options"), [("lora", LORA_ALL), ("full", {})])
 @pytest.mark.parametrize(
-    "check", ["identity_at_start", "gradients", "pretrained_untouched", "boundary", "merge", "modes"]
+    "check", ["identity_at_start", "gradients", "pretrained_untouched", "acts", "boundary", "merge", "modes"]
 )
 def test_the_contract(check, spec, options, family, tiny_hf):
     getattr(checks, f"check_{check}")(Case(spec, family, options), tiny_hf[family])

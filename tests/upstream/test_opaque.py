@@ -1,6 +1,8 @@
 """Upstreams that run through s3prl's own forward."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -141,11 +143,42 @@ def test_masks_lie_on_what_the_head_sees(files):
     assert (features == 7).all()
 
 
-@pytest.mark.parametrize(("name", "why"), [("apc", "is no transformer"), ("tera", "is not yet mapped")])
-def test_other_methods_say_why_not(name, why, files):
-    with pytest.raises(UserError, match="allowed with it: frozen, weighted_sum, full, bitfit"):
-        model_of(name, files[name], "lora")
-    assert why in load(name, files[name]).geometry.no_layers
+ALL = "frozen, weighted_sum, full, bitfit"
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "fit"),
+    [
+        ("apc", "is no transformer", ALL),
+        ("tera", "is not yet mapped to the uniform layer", ALL),
+        ("cpc", "is no transformer", "frozen, full, bitfit"),  # its states differ in width here
+        ("baseline", "is no transformer", "frozen, weighted_sum"),
+        ("mfcc", "is no transformer", "frozen, weighted_sum"),
+    ],
+)
+def test_other_methods_say_why_not_and_which_fit(name, why, fit, files):
+    """In the user's words: ``baseline`` is fbank to s3prl, and ``features`` is a family of ours."""
+    said = (
+        f"^--peft lora needs a transformer's layers, and the upstream {name} {why}; allowed with it: {fit}$"
+    )
+    with pytest.raises(UserError, match=said):
+        model_of(name, files.get(name), "lora")
+    for spec in fit.split(", "):
+        model_of(name, files.get(name), spec)
+    if "bitfit" not in fit:
+        with pytest.raises(UserError, match=f"trains biases, and the upstream {name} has none"):
+            model_of(name, files.get(name), "bitfit")
+
+
+def test_s3prls_hub_does_not_complain_of_espnet():
+    code = (
+        "from peft_asr.config import UpstreamConfig; from peft_asr.upstream import load_upstream; import sys; "
+        "load_upstream(UpstreamConfig(name='fbank')); assert 's3prl.upstream.espnet_hubert.expert' in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "ESPnet" not in done.stderr + done.stdout
 
 
 def test_nothing_is_unpickled_unasked(files):
