@@ -1,4 +1,8 @@
-"""Packaging of peft_asr. ``tools/install.sh`` makes the tested environment; this says what would do."""
+"""Packaging of peft_asr. ``tools/install.sh`` makes the tested environment; this says what would do.
+
+Install it from a clone and editable (``pip install -e .``): presets of methods (``conf/peft``), the shipped upstream
+(``upstreams/``) and the recipes lie beside the package, not in it. ``peft-asr doctor`` says so where they are missing.
+"""
 
 import re
 from pathlib import Path

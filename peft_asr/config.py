@@ -115,8 +115,12 @@ class TrainConfig:
     gradient_checkpointing: bool = (
         False  # trained layers keep nothing and compute twice: less memory, more time
     )
-    compile: bool = False  # torch.compile of each layer: 10 % faster on a CPU, after a minute and one a new shape
-    backbone_dropout: bool = False  # the frozen layers' own dropouts act in training, as where nobody stops them
+    compile: bool = (
+        False  # torch.compile of each layer: 10 % faster on a CPU, after a minute and one a new shape
+    )
+    backbone_dropout: bool = (
+        False  # the frozen layers' own dropouts act in training, as where nobody stops them
+    )
     frozen_alone: bool = (
         False  # below the frozen boundary utterances run one by one: slower, the same bits as a float32 dump
     )
@@ -251,7 +255,10 @@ def _merge(node: Any, values: Any, where: str) -> Any:
     _check_keys(Config, values, where, prefix="")
     try:
         return OmegaConf.merge(node, values)
-    except (OmegaConfBaseException, TypeError) as err:  # TypeError: a list where a mapping belongs, or the reverse
+    except (
+        OmegaConfBaseException,
+        TypeError,
+    ) as err:  # TypeError: a list where a mapping belongs, or the reverse
         key = f"'{err.full_key}': " if getattr(err, "full_key", None) else ""
         raise UserError(f"{where}: {key}{str(err).splitlines()[0]}") from err
 

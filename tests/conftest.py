@@ -8,9 +8,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from peft_asr.peft import METHODS
 from tests.mutants import registered
 from tests.tiny import FAMILIES, write_tiny_checkpoint
 from tests.tiny_hf import HF_FAMILIES, write_tiny_hf
+
+
+@pytest.fixture(autouse=True)
+def methods_are_as_before():
+    """What a test registers is forgotten after it, and every method still has its own name, by which it is saved."""
+    before = dict(METHODS)
+    yield
+    METHODS.clear()
+    METHODS.update(before)
+    assert {name: cls.__dict__.get("name") for name, cls in METHODS.items()} == {
+        name: name for name in METHODS
+    }
 
 
 @pytest.fixture(scope="session")

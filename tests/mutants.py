@@ -9,17 +9,15 @@ from peft_asr.peft import METHODS, register
 
 @contextmanager
 def registered(cls):
-    """``--peft mutant`` is ``cls`` meanwhile; afterwards the class has its own name again."""
-    name = cls.__dict__.get("name")
-    register("mutant")(cls)
+    """``--peft mutant`` is ``cls`` meanwhile, or a subclass where ``cls`` has a name already, which it keeps."""
+    named = "name" in cls.__dict__
+    faulty = type(cls.__name__, (cls,), {"__module__": cls.__module__}) if named else cls
+    register("mutant")(faulty)
     try:
         yield
     finally:
         del METHODS["mutant"]
-        if name is None:
-            del cls.name
-        else:
-            cls.name = name
+        del faulty.name
 
 
 def mutants(*faults):

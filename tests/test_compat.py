@@ -65,3 +65,18 @@ def test_the_installed_one_imports():
         "", "from peft_asr import compat\nimport torchaudio.compliance.kaldi, s3prl, peft, transformers"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_bitsandbytes_is_heard_only_where_it_is_used(tmp_path):
+    program = """
+import logging, sys
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+from peft_asr import compat
+logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+logger.warning("no kernel")
+print("then")
+compat.bitsandbytes_warnings.release()
+compat.bitsandbytes_warnings.release()
+logger.warning("later")
+"""
+    assert run(tmp_path, program).stdout.splitlines() == ["then", "no kernel", "later"]

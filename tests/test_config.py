@@ -20,6 +20,21 @@ def test_scientific_numbers_and_null(tmp_path):
     assert config.train.lr == 1e-4 and config.train.lr_head is None and config.upstream.ckpt is None
 
 
+@pytest.mark.parametrize(
+    ("items", "parts"),
+    [
+        (["train.lr_parts={e: 1e-3, e.norm: 5e-4}"], {"e": 1e-3, "e.norm": 5e-4}),
+        (["train.lr_parts.e=0.1", "train.lr_parts.e.norm=0.2"], {"e": 0.1, "e.norm": 0.2}),
+    ],
+)
+def test_the_parts_of_a_method_have_dots_in_their_names(items, parts, tmp_path):
+    config = load_config([], items)
+    assert config.train.lr_parts == parts
+    assert config_from_dict(config_to_dict(config)) == config
+    save_config(config, str(tmp_path / "config.yaml"))
+    assert load_config([str(tmp_path / "config.yaml")]) == config
+
+
 def test_saved_and_loaded_it_is_the_same(tmp_path):
     config = load_config([], ["train.betas=[0.8, 0.9]", "head.name=blstm", "peft.options.lora.rank=4"])
     save_config(config, str(tmp_path / "config.yaml"))
@@ -37,6 +52,17 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
         ("train.max_steps=1.5", r"'train.max_steps'.*Integer"),
         ("train=3", r"'train' is a section"),
         ("train.lr", r"--set takes key=value"),
+        (
+            "train.betas=[0.9",
+            r"--set train.betas=\[0.9: the value is not YAML: did not find expected ',' or '\]'",
+        ),
+        ("peft.options.lora.layers=[0,", r"the value is not YAML"),
+        ("train.lr=${foo}", r"'train.lr': Interpolation key 'foo' not found"),
+        ("train.lr=${foo", r"the value is not YAML: no viable alternative"),
+        ("train.lr=${oc.env:HOME}", r"'train.lr': .*could not be converted to Float"),
+        ("train.betas={a: 1}", r"--set train.betas=.*ncompatible"),
+        ("train.lr_parts={lora: fast}", r"'train.lr_parts.lora': Value 'fast'"),
+        ("train.lr_parts={lora: {norm: 1}}", r"'train.lr_parts.lora' is a number, got"),
     ],
 )
 def test_bad_overrides_are_one_sentence(item, message):

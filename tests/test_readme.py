@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from peft_asr.bin.main import COMMANDS
+from peft_asr.bin.main import COMMANDS, main
+from peft_asr.bin.options import split_settings
 from peft_asr.peft import METHODS, presets
 from tests.contract import checks
 from tests.contract.cases import Case
@@ -37,6 +38,20 @@ def test_every_method_and_preset_is_in_its_table():
     named = set(re.findall(r"`([a-z0-9_]+)`", README))
     assert {name for name, cls in METHODS.items() if cls.__module__.startswith("peft_asr.")} <= named
     assert set(presets()) <= named
+
+
+def test_its_settings_are_understood(capsys):
+    found = re.findall(r'--(train_args|peft_args) (?:"([^"]+)"|([^\s"`]+))', README)
+    assert len(found) >= 5
+    for option, quoted, plain in found:
+        text = quoted or plain
+        # A setting belongs to the method that it names.
+        methods = (
+            {item.split(".")[0] for item in split_settings(text)} if option == "peft_args" else {"e_adapter"}
+        )
+        spec = "+".join(method.replace("peft_", "peft:") for method in methods)
+        command = ["count", "--upstream", "hubert_base", "--peft", spec, f"--{option}", text]
+        assert main(command) == 0, capsys.readouterr().err
 
 
 def test_its_commands_and_links_exist():

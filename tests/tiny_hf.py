@@ -58,6 +58,8 @@ HF_FAMILIES: dict[str, Callable[[Path], None]] = {
     "hf_wavlm": _speech("WavLM", normalize=False, num_buckets=16, max_bucket_distance=20),
     "hf_wavlm_large": _speech("WavLM", "ForCTC", num_buckets=16, max_bucket_distance=20, **_LARGE),
     "hf_data2vec": _speech("Data2VecAudio", "ForCTC", conv_pos_kernel_size=5, num_conv_pos_embeddings=3),
+    "hf_unispeech": _speech("UniSpeech", normalize=False, num_ctc_classes=8),
+    "hf_unispeech_large": _speech("UniSpeech", "ForCTC", num_ctc_classes=8, **_LARGE),
     "hf_unispeech_sat": _speech("UniSpeechSat"),
     "hf_whisper": _whisper,
     "hf_ast": _ast,

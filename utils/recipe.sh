@@ -6,7 +6,9 @@
 # and what it may have set:
 #   data_tag                        for the experiment's name, where the recipe's own options change the data
 #   recipe_note                     what RESULTS.md is to say about every result
+#   plot_tag                        which results are in results.png, if the recipe has one: a regular expression of tags
 #   lang                            the language of a corpus that has one only, for the normaliser
+#   text_lang                       the same, where the recipe's --lang is more than a language code
 # A stage that has run well leaves a mark with the options that it ran with. As long as the mark is there, says the same
 # and is newer than the stage's inputs, the stage is skipped unless --overwrite true.
 

@@ -6,6 +6,7 @@ check_options() {
         die "--train_set, --valid_set and --test_sets must name directories in data/"
     check_task
     check_numbers
+    check_dump
     local file
     for file in "${peft_config}" "${train_config}" "${upstream_ckpt}" "${decode_config}" "${lm_text}"; do
         [ -z "${file}" ] || [ -f "${file}" ] ||
@@ -20,13 +21,14 @@ check_options() {
     peft_asr=(python3 -m peft_asr.bin.main)
     has_modules torch s3prl peft omegaconf ||
         die "the Python environment is missing or incomplete; run ${root}/tools/install.sh"
+    text_lang=${text_lang-${lang:-}}
     check_lm
     check_normalizer
     derive_names
 }
 
 check_stages() {
-    local one allowed="1 (data), 2 (dump, tokens, LM), 3 (training), 4 (decoding), 5 (scoring)"
+    local one allowed="1 (data), 2 (dumps, tokens, LM), 3 (training), 4 (decoding), 5 (scoring)"
     for one in "${stage}" "${stop_stage}" ${skip_stages}; do
         [ "${one}" != 6 ] || die "stage 6 (the report) does not exist yet in this version; allowed: ${allowed}"
         [[ ${one} =~ ^[1-${last_stage}]$ ]] || die "there is no stage ${one}; allowed: ${allowed}"
@@ -53,16 +55,28 @@ check_task() {
     esac
 }
 
-check_normalizer() {
-    local said
-    ${dry_run} && return
-    said=$(python3 -c 'import sys
+# What a few lines of Python refuse: a UserError in them ends the run with its sentence.
+refuse() {  # lines, arguments
+    local said status=0 lines=$1
+    shift
+    said=$(python3 -c "import sys
 from peft_asr.errors import UserError
-from peft_asr.text.normalize import get_normalizer
 try:
-    get_normalizer(sys.argv[1])
+$(sed 's/^/    /' <<<"${lines}")
 except UserError as err:
-    sys.exit(str(err))' "${normalizer}" 2>&1) || die "${said}"
+    sys.exit(str(err))
+except KeyboardInterrupt:
+    sys.exit(130)" "$@" 2>&1) || status=$?
+    [ "${status}" -ne 0 ] || return 0
+    [ "${status}" -ne 130 ] || exit 130
+    die "${said##*$'\n'}"
+}
+
+check_normalizer() {
+    ${dry_run} && return
+    refuse 'from peft_asr.text.normalize import check_language, get_normalizer
+get_normalizer(sys.argv[1])
+if sys.argv[2]: check_language(sys.argv[1], sys.argv[2])' "${normalizer}" "${text_lang}"
 }
 
 check_numbers() {
@@ -110,19 +124,31 @@ has_modules() {  # top-level names
     python3 -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))' "$@" 2>/dev/null
 }
 
-# Every method, with its options and the configuration, is resolved on the upstream's skeleton: two seconds each, against
-# an unknown name or key that would only show after the data have been prepared.
+# Every method, with its options and the configuration, is tried on the upstream's skeleton: some seconds each, against
+# what would only show after the data have been prepared.
 check_methods() {
-    wanted 3 || return 0
-    local method said command
+    wanted 3 || { wanted 2 && [ "${dump}" != none ]; } || return 0
+    local method said command status
     for method in "${methods[@]}"; do
         use_experiment "${method}" "${all_seeds[0]}"
-        command=("${peft_asr[@]}" count "${model_args[@]}" ${decode_config:+--config "${decode_config}"})
+        command=("${peft_asr[@]}" count --check true "${model_args[@]}" "${dump_args[@]}"
+            ${beam_config:+--decode_config "${beam_config}"} ${lm_file:+--lm "${lm_file}"}
+            ${search_lexicon:+--lexicon "${search_lexicon}"})
         if ${dry_run}; then
             run "${command[@]}"
-        else
-            said=$("${command[@]}" 2>&1 >/dev/null) || die "${said##*peft-asr count: error: }"
+            continue
         fi
+        status=0
+        said=$("${command[@]}" 2>&1 >/dev/null) || status=$?
+        [ "${status}" -ne 0 ] || continue
+        [ "${status}" -lt 128 ] || exit "${status}"  # interrupted
+        said=${said##*$'\n'}
+        said=${said#peft-asr count: error: }
+        # Data can be prepared where the upstream is not; nobody has asked for its activations.
+        if wanted 3 || is_given dump; then die "${said}"; fi
+        log "no activations are kept: ${said}"
+        dump=none
+        return
     done
 }
 

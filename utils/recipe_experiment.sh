@@ -39,6 +39,8 @@ derive_names() {
     [ -z "${max_wav_duration}" ] || name_parts+=_max${max_wav_duration}s
     [ -z "${data_tag:-}" ] || name_parts+=_${data_tag}  # set by a recipe whose own options change the data
     train_config=${train_config:-conf/train.yaml}
+    derive_dump
+    name_parts+=${dump_name}
     derive_decode_name
 }
 
@@ -49,14 +51,13 @@ shortened() {
     if [ ${#1} -le 160 ]; then echo "$1"; else echo "${1:0:140}_$(printf '%s' "$1" | cksum | cut -d' ' -f1)"; fi
 }
 
-# Method, seed -> exp, exp_seed, model_args, train_fingerprint, reproduce.
+# Method, seed -> exp_name, exp, exp_seed, model_args, model_fingerprint, train_fingerprint, reproduce.
 use_experiment() {
     exp_seed=$2
-    exp=${exp_dir}/$(shortened "${task}_$(sanitised "${upstream}")_$(sanitised "$1")${name_parts}")
-    [ -z "${tag}" ] || exp+=_$(sanitised "${tag}")
+    exp_name=$(shortened "${task}_$(sanitised "${upstream}")_$(sanitised "$1")${name_parts}")
+    [ -z "${tag}" ] || exp_name+=_$(sanitised "${tag}")
+    exp=${exp_dir}/${exp_name}
     [ "${exp_seed}" = 0 ] || exp+=_seed${exp_seed}  # last: results are averaged over names that differ in it only
-    local sets
-    read -r -a sets <<<"${train_args}"
     model_args=(--config "${train_config}" --upstream "${upstream}")
     [ -z "${upstream_ckpt}" ] || model_args+=(--upstream_ckpt "${upstream_ckpt}")
     if [ -n "${peft_config}" ]; then
@@ -66,9 +67,14 @@ use_experiment() {
     fi
     [ -z "${peft_args}" ] || model_args+=(--peft_args "${peft_args}")
     model_args+=(--set "task=${task}" ${min_wav_duration:+"data.min_s=${min_wav_duration}"} \
-        ${max_wav_duration:+"data.max_s=${max_wav_duration}"} "${sets[@]}")
-    train_fingerprint="${model_args[*]} ${exp_seed} ${train_set} ${valid_set} ${audio_dump} ${token_dir}"
-    train_fingerprint+=" $(cat "${train_config}" ${peft_config:+"${peft_config}"} 2>/dev/null | cksum)"
+        ${max_wav_duration:+"data.max_s=${max_wav_duration}"})
+    # shellcheck disable=SC2086  # blanks between settings are no matter
+    model_fingerprint=$(set -f; echo "${model_args[*]}" ${train_args})
+    [ -z "${train_args}" ] || model_args+=(--train_args "${train_args}")
+    local files
+    files=$(cat "${train_config}" ${peft_config:+"${peft_config}"} 2>/dev/null | cksum)
+    train_fingerprint="${model_fingerprint} ${exp_seed} ${train_set} ${valid_set} ${audio_dump} ${token_dir} ${files}"
+    model_fingerprint+=" ${files}"
     reproduce=$(reproducing_command "$1" "${exp_seed}")
 }
 
@@ -78,7 +84,7 @@ reproducing_command() {  # method, seed
     for ((i = 0; i < ${#given_options[@]}; i += 2)); do
         case ${given_options[i]} in
             --stage|--stop_stage|--skip_stages|--overwrite|--dry_run|--nj|--num_threads|--decode_nj|--peft|--seed|--seeds) ;;
-            --ngpu|--num_nodes|--num_processes|--cmd_backend|--submit) ;;
+            --ngpu|--num_nodes|--num_processes|--cmd_backend|--submit|--dump_limit_gb) ;;
             *) words+=("${given_options[i]}" "${given_options[i + 1]}") ;;
         esac
     done
@@ -91,9 +97,23 @@ reproducing_command() {  # method, seed
     echo "${line# }"
 }
 
+# The recipe's picture, where it has one: RESULTS.md is new then, and a picture beside it would be old.
+draw_results() {
+    [ -f results.png ] || grep -qs 'results\.png' README.md || return 0
+    if ! ${dry_run} && newer results.png results.jsonl; then return 0; fi
+    has_modules matplotlib || return 0
+    local command=("${peft_asr[@]}" results --out RESULTS.md --plot results.png ${plot_tag:+--plot_tag "${plot_tag}"})
+    if ${dry_run}; then
+        run "${command[@]}"
+    else
+        "${command[@]}" || log "results.png stays as it was"
+    fi
+}
+
 # The last lines: the error rates of what was asked for, whether it ran now or before.
 final_table() {
     local experiments=() method one_seed
+    draw_results
     for method in "${methods[@]}"; do
         for one_seed in "${all_seeds[@]}"; do
             use_experiment "${method}" "${one_seed}"

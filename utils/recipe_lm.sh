@@ -21,6 +21,10 @@ check_lm() {
     ${dry_run} && return
     [ "${lm}" = auto ] || [ -f "${lm}" ] || die "--lm is none, auto or a file; there is no file '${lm}'"
     local extra="run ${root}/tools/install.sh --extras lm"
+    # Of its own binaries only KenLM can say more.
+    [ "${lm}" = auto ] || refuse 'from peft_asr.lm import arpa
+arpa.exists(sys.argv[1], "--lm")
+if not arpa.is_kenlm_binary(sys.argv[1]): arpa.check_soon(sys.argv[1])' "${lm}"
     has_modules flashlight kenlm || die "--lm needs flashlight-text and kenlm, and they are not installed; ${extra}"
     [ "${lm}" != auto ] || [ -n "$(type -P lmplz)" ] || has_modules kaldingram ||
         die "--lm auto needs kaldingram, or lmplz on PATH, and neither is there; ${extra}"
@@ -68,7 +72,7 @@ make_lm() {
     log "${lm_file} (log: ${log_file})"
     # shellcheck disable=SC2086
     run ${train_cmd} --num-threads 1 --show true "${log_file}" "${peft_asr[@]}" ngram --text "${text}" \
-        --normalizer "${normalizer}" ${lang:+--lang "${lang}"} --units "${lm_units}" --token_dir "${token_dir}" \
+        --normalizer "${normalizer}" ${text_lang:+--lang "${text_lang}"} --units "${lm_units}" --token_dir "${token_dir}" \
         --order "${lm_order}" --out "${lm_file}"
     leave_mark "${mark}"
 }
@@ -89,6 +93,7 @@ set_decode_args() {
     fi
     [ -z "${config}" ] || decode_args+=(--decode_config "${config}" --nj "${decode_nj}")
     decode_args+=("${search[@]}")
+    ! ${dump_test} || decode_args+=(--dump_dir "${frozen_dir}")
 }
 
 tune() {  # where to, arguments ...

@@ -20,9 +20,11 @@ leave_mark() {
 
 skip_line() { log "complete, skipped: $* (--overwrite true runs it again)"; }
 
-all_sets() {  # each once: the dev set may be tested on as well
+all_sets() { distinct ${train_set} ${valid_set} ${test_sets}; }
+
+distinct() {  # names: each once, as the dev set may be tested on as well
     local set names=()
-    for set in ${train_set} ${valid_set} ${test_sets}; do
+    for set in "$@"; do
         [[ " ${names[*]-} " == *" ${set} "* ]] || names+=("${set}")
     done
     echo "${names[*]}"

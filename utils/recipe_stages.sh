@@ -26,7 +26,7 @@ stage_2() {
     need_languages data
     local set inputs=()
     for set in $(all_sets); do inputs+=("data/${set}"); done
-    mark_options="$(all_sets) ${token_type} ${nbpe} ${token_lexicon} ${skip_bad} ${allow_pipes} ${normalizer} ${lang:-}"
+    mark_options="$(all_sets) ${token_type} ${nbpe} ${token_lexicon} ${skip_bad} ${allow_pipes} ${normalizer} ${text_lang}"
     if is_done "${dump_mark}" "${inputs[@]}" ${token_lexicon:+"${token_lexicon}"} && dump_exist; then
         skip_line "${audio_dump} has $(all_sets), and ${token_dir} the tokens"
     else
@@ -39,6 +39,7 @@ stage_2() {
         leave_mark "${dump_mark}"
     fi
     make_lm
+    dump_activations
 }
 
 dump_set() {  # set
@@ -60,7 +61,7 @@ dump_set() {  # set
 
 dump_to() {  # folder, set, normaliser
     local log_file=${dump_dir}/log/${1#"${dump_dir}"/}.log language=()
-    [ -z "${lang:-}" ] || [ -f "data/$2/utt2lang" ] || language=(--lang "${lang}")
+    [ -z "${text_lang}" ] || [ -f "data/$2/utt2lang" ] || language=(--lang "${text_lang}")
     log "$1 (log: ${log_file})"
     # shellcheck disable=SC2086  # a command from cmd.sh may carry options
     run ${train_cmd} --num-threads 1 --show true "${log_file}" "${peft_asr[@]}" dump-audio --data "data/$2" --out "$1" \
@@ -89,7 +90,7 @@ stage_3() {
     log "log: ${exp}/log/train.log"
     # shellcheck disable=SC2086
     run ${cuda_cmd} --gpu "${ngpu}" --num-threads "${num_threads}" --show true "${exp}/log/train.log" \
-        "${peft_asr[@]}" train "${model_args[@]}" \
+        "${peft_asr[@]}" train "${model_args[@]}" "${dump_args[@]}" \
         --train_dir "${audio_dump}/${train_set}" --valid_dir "${audio_dump}/${valid_set}" --token_dir "${token_dir}" \
         --exp "${exp}" --seed "${exp_seed}" --ngpu "${ngpu}" "${processes[@]}" --overwrite "${overwrite}"
     mark_options=${train_fingerprint}

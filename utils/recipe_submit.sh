@@ -1,7 +1,7 @@
 # --submit true: every stage becomes a Slurm job that starts when the one before it has ended well, and run.sh returns at
 # once. A job runs the same run.sh for its one stage, with --cmd_backend local in its own allocation, so that each stage
-# holds only what it needs (a GPU for training, one CPU for scoring) and nothing waits on a login node. Stages 1 and 2 are
-# shared by the methods and seeds of a grid; each of these has a chain of its own after them.
+# holds only what it needs (CPUs for the dumps, a GPU for training, one CPU for scoring) and nothing waits on a login
+# node. Stages 1 and 2 are shared by the methods and seeds of a grid; each of these has a chain of its own after them.
 
 submit_recipe() {
     [ "${num_nodes}" -eq 1 ] ||
@@ -13,7 +13,7 @@ submit_recipe() {
         if wanted "${one}"; then
             # Chains that are submitted one after the other take turns in data/: of jobs with this name, one runs.
             submit_job "${PWD##*/}.data" "${after:+afterok:${after},}singleton" "${dump_dir}/log/stage_${one}" \
-                "${train_cmd} --num-threads 1" "${one}"
+                "${train_cmd} --num-threads 1" "${one}" --ngpu 0
             after=${job}
         fi
     done
@@ -29,7 +29,7 @@ submit_recipe() {
     if wanted 5 && [ "${#scored[@]}" -gt 1 ]; then
         # Experiments that failed are missed there by name; --overwrite has been done by then.
         submit_job "${PWD##*/}.table" "afterany:$(IFS=:; echo "${scored[*]}")" "${dump_dir}/log/table" "${decode_cmd}" 5 \
-            --overwrite false
+            --ngpu 0 --overwrite false
     fi
     ${dry_run} || log "squeue --me shows them, scancel ${submitted[*]} ends them; each goes on where it was when submitted again"
 }
@@ -42,7 +42,7 @@ submit_experiment() {  # after: the job before these, then the last of them
         case ${one} in
             3) resources="${cuda_cmd} --gpu ${ngpu} --num-threads ${num_threads} --began ${exp}/config.yaml" ;;
             4) resources="${decode_cmd} --gpu $((ngpu > 0)) --num-threads ${num_threads}" ;;
-            5) resources=${decode_cmd} ;;
+            5) resources=${decode_cmd} own+=(--ngpu 0) ;;  # there is none in its allocation
         esac
         submit_job "${PWD##*/}.stage_${one}" "${after:+afterok:${after}}" "${exp}/log/stage_${one}" "${resources}" "${one}" "${own[@]}"
         after=${job}

@@ -44,3 +44,5 @@ if __name__ == "__main__":
         main(sys.argv[1], sys.argv[2:])
     except UserError as err:
         sys.exit(f"results_table.py: error: {err}")
+    except KeyboardInterrupt:
+        sys.exit(130)

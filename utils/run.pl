@@ -73,18 +73,21 @@ run_one() {  # job number, log, command ...
         cannot_write "${file}" "${said}" "the job was not started"
         return "${no_log}"
     fi
-    if [ "${show}" = true ] && [ -t 2 ]; then
-        # A progress bar is drawn on a terminal only, so stderr goes there as it is.
-        echo "# messages went to the terminal" >>"${file}"
-        "$@" | (trap '' INT TERM HUP; exec tee -a "${file}" 2>/dev/null)
-        status=${PIPESTATUS[0]}
-    elif [ "${show}" = true ]; then
-        "$@" 2>&1 | (trap '' INT TERM HUP; exec tee -a "${file}" 2>/dev/null)
-        status=${PIPESTATUS[0]}
-    else
-        "$@" >>"${file}" 2>&1
-        status=$?
-    fi
+    # bash itself says "Killed" of a job that was; the lines at the end of this file say it with what it means.
+    {
+        if [ "${show}" = true ] && [ -t 3 ]; then
+            # A progress bar is drawn on a terminal only, so stderr goes there as it is.
+            echo "# messages went to the terminal" >>"${file}"
+            "$@" 2>&3 3>&- | (trap '' INT TERM HUP; exec tee -a "${file}" 3>&-)
+            status=${PIPESTATUS[0]}
+        elif [ "${show}" = true ]; then
+            "$@" 2>&1 3>&- | (trap '' INT TERM HUP; exec tee -a "${file}" 3>&-)
+            status=${PIPESTATUS[0]}
+        else
+            "$@" >>"${file}" 2>&1 3>&-
+            status=$?
+        fi
+    } 3>&2 2>/dev/null
     if ! said=$({ printf '# time=%s threads=%s\n# ended (code %s) at %s\n' \
         "$(($(date +%s) - start))" "${threads:-1}" "${status}" "$(date)" >>"${file}"; } 2>&1); then
         cannot_write "${file}" "${said}" "the job ended with exit status ${status}"
@@ -121,7 +124,7 @@ trap 'stop TERM 143' TERM HUP
 failed=()
 reap_oldest() {
     local pid=${pids[0]} status=0
-    wait "${pid}" || status=$?
+    wait -f "${pid}" || status=$?  # -f: a job that is stopped for a while (SIGSTOP) has not ended
     [ "${status}" -eq 0 ] || failed+=("${job_of[${pid}]} ${status}")
     unset "job_of[${pid}]"
     pids=("${pids[@]:1}")

@@ -28,9 +28,15 @@ import time
 from pathlib import Path
 from types import FrameType
 
+import slurm_job
 from slurm_conf import ConfError, SlurmConf
 from slurm_request import Request, die
 from slurm_wait import Outcome, job_rows, wait_for
+
+NO_LOG = {
+    slurm_job.NOT_STARTED: "the job was not started",
+    slurm_job.NOT_TOLD: "the job has ended, and how is not known",
+}
 
 
 def submit(request: Request, conf: SlurmConf) -> str:
@@ -38,9 +44,12 @@ def submit(request: Request, conf: SlurmConf) -> str:
     if request.own["check"] != "true":
         for task in request.tasks:
             log = request.log_of(task)
-            log.parent.mkdir(parents=True, exist_ok=True)
-            if request.own["wait"] == "true":
-                log.write_text("")  # what an earlier run left is not this job's
+            try:
+                log.parent.mkdir(parents=True, exist_ok=True)
+                if request.own["wait"] == "true":
+                    log.write_text("")  # what an earlier run left is not this job's
+            except OSError as err:
+                die(f"cannot write the log {log}: {err.strerror} (the job was not submitted)")
     environment = dict(os.environ)
     environment.setdefault("SBATCH_JOB_NAME", f"{Path.cwd().name}.{Path(request.log).stem}")
     environment.setdefault("SBATCH_SIGNAL", "B:USR1@120")
@@ -134,7 +143,11 @@ def report(job: str, logs: dict[int | None, Path], outcomes: dict[int | None, Ou
     if not failed:
         return 0
     outcome, log = outcomes[failed[0]], logs[failed[0]]
-    text = log.read_text(errors="replace") if log.exists() else ""
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    if outcome.status in NO_LOG and f"# ended (code {outcome.status})" not in text[-200:]:
+        what = NO_LOG[outcome.status]
+        print(f"slurm.pl: error: cannot write the log {log}: is the disk full? ({what})", file=sys.stderr)
+        return 1
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     own = [line for line in lines if not line.startswith("slurmstepd")]
     who = f"{len(failed)} of {len(logs)} tasks of job {job}" if len(logs) > 1 else f"job {job}"

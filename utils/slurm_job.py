@@ -26,11 +26,18 @@ from pathlib import Path
 from types import FrameType
 
 MAX_RESTARTS = 1000  # an end to what is put back for ever and never gets anywhere
+# Exit status for a log that cannot be written, before the command and after it; slurm.pl says it in words.
+NOT_STARTED, NOT_TOLD = 74, 75
 
 
 def say(*lines: str) -> None:
-    """Into the log; the command writes there too, so nothing may stay in a buffer."""
-    print(*(f"# {line}".rstrip() for line in lines), sep="\n", flush=True)
+    """Into the log; the command writes there too, so nothing may stay in a buffer.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with open(1, "wb", buffering=0, closefd=False) as log:
+        log.write("".join(f"# {line}".rstrip() + "\n" for line in lines).encode())
 
 
 def now() -> str:
@@ -61,14 +68,10 @@ class Job:
             signal.signal(number, lambda number, frame: None)
         signal.signal(signal.SIGUSR1, self._time_is_short)
         started = time.monotonic()
-        if self.restarts:
-            say(f"started again (restart {self.restarts}) at {now()} on {platform.node()}")
-            self._go_on()
-        else:
-            if Path(self.log).exists():  # where the log's name has Slurm's %j in it, the file is new
-                os.truncate(self.log, 0)
-            say(shlex.join(self.command))
-            say(f"started at {now()} on {platform.node()}, Slurm job {os.environ['SLURM_JOB_ID']}", "")
+        try:
+            self._begin()
+        except OSError:
+            return NOT_STARTED
         try:
             # A process group of its own, as run.pl gives; Slurm's signals find it all the same.
             self.process = subprocess.Popen(
@@ -79,13 +82,27 @@ class Job:
         except OSError as err:
             print(f"slurm.pl: error: cannot run {self.command[0]}: {err.strerror}", flush=True)
             status = 127
-        say(
-            f"time={round(time.monotonic() - started)} threads={self.threads or 1}",
-            f"ended (code {status}) at {now()}",
-        )
+        try:
+            say(
+                f"time={round(time.monotonic() - started)} threads={self.threads or 1}",
+                f"ended (code {status}) at {now()}",
+            )
+        except OSError:
+            return NOT_TOLD
         if self.asked and status > 128:
             self._requeue()
         return status
+
+    def _begin(self) -> None:
+        """Raises OSError where the log cannot be written."""
+        if self.restarts:
+            say(f"started again (restart {self.restarts}) at {now()} on {platform.node()}")
+            self._go_on()
+            return
+        if Path(self.log).is_file():  # where the log's name has Slurm's %j in it, the file is new
+            os.truncate(self.log, 0)
+        say(shlex.join(self.command))
+        say(f"started at {now()} on {platform.node()}, Slurm job {os.environ['SLURM_JOB_ID']}", "")
 
     def _started(self) -> list[str]:
         command = self.command

@@ -18,6 +18,7 @@ lang=fr            # language code, a folder of the release
 hours=10h          # of training speech: 10h, 30min, ..., or all
 data_seed=0        # which speakers and clips are drawn
 download=false     # say where the corpus comes from, if it is not there
+allow_partial=false  # go on with what there is of a release that is not whole; results are marked "partial"
 
 . "${root}/utils/parse_options.sh"
 . "${root}/utils/recipe.sh"
@@ -33,7 +34,7 @@ train_set=${train_set:-train_${data_tag}}
 valid_set=${valid_set:-dev_${lang}}
 test_sets=${test_sets:-test_${lang}}
 data_cmd=(local/data.sh --db "${db}" --lang "${lang}" --hours "${hours}" --data_seed "${data_seed}"
-    --train_set "${train_set}" --download "${download}")
+    --train_set "${train_set}" --download "${download}" --allow_partial "${allow_partial}")
 data_inputs=()
 
 run_recipe "$@"

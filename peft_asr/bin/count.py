@@ -3,7 +3,13 @@
 import argparse
 import json
 
-from peft_asr.bin.options import add_config_arguments, config_from_arguments
+from peft_asr.bin.options import (
+    add_config_arguments,
+    add_dump_arguments,
+    boolean,
+    config_from_arguments,
+    dump_overrides,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +22,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print our count of every published method beside the paper's, each on the paper's upstream or all on "
         "--upstream",
     )
+    group = parser.add_argument_group("check", "what stages 2 to 4 would refuse, before there are any data")
+    group.add_argument(
+        "--check", type=boolean, default=False, metavar="BOOL", help="print nothing but what is wrong"
+    )
+    add_dump_arguments(group)
+    group.add_argument(
+        "--decode_config", action="append", default=[], metavar="FILE", help="as decode takes it"
+    )
+    group.add_argument("--lm", default=None, metavar="FILE", help="as decode takes it; may be missing yet")
+    group.add_argument("--lexicon", default=None, metavar="FILE", help="as decode takes it")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the count of each site and method, and the total; or the table of published counts."""
+    """Print the count of each site and method, and the total; or the table of published counts; or check."""
+    if args.check:
+        from peft_asr.report.check import check_run
+
+        config = config_from_arguments(args, dump_overrides(args))
+        check_run(config, args.decode_config, lm=args.lm, lexicon=args.lexicon)
+        return
     if not args.table:
         count_one(args)
         return

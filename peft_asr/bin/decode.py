@@ -17,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nbest", type=int, default=None, metavar="N", help="also write OUT/nbest (decode.nbest)"
     )
+    parser.add_argument(
+        "--dump_dir", default=None, metavar="DIR", help="start from the dump of --data there, not from audio"
+    )
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,4 +74,6 @@ def run(args: argparse.Namespace) -> None:
     """Decode."""
     from peft_asr.decode.decode import decode
 
-    decode(args.exp, args.data, args.out, nbest=args.nbest, **common_values(args))
+    decode(
+        args.exp, args.data, args.out, nbest=args.nbest, dump_dir=args.dump_dir or None, **common_values(args)
+    )

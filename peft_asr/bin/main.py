@@ -60,18 +60,16 @@ def main(argv: list[str] | None = None) -> int:
         format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
         stream=sys.stderr,
     )
-    file = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
-    module = importlib.import_module(f"peft_asr.bin.{file}")
-    parser = argparse.ArgumentParser(
-        prog=f"peft-asr {name}",
-        description=module.__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
-    args = parser.parse_args(argv[1:], argparse.Namespace(argv=argv))
     try:
-        return module.run(args) or 0
+        module = _module(name)
+        parser = argparse.ArgumentParser(
+            prog=f"peft-asr {name}",
+            description=module.__doc__,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(parser)
+        return module.run(parser.parse_args(argv[1:], argparse.Namespace(argv=argv))) or 0
     except UserError as err:
         print(f"peft-asr {name}: error: {err}", file=sys.stderr)
         return 1
@@ -82,6 +80,11 @@ def main(argv: list[str] | None = None) -> int:
         # The reader of our output (head, less) has gone: not an error, but Python must not try to flush again.
         sys.stderr.close()
         return 0
+
+
+def _module(name: str):
+    file = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
+    return importlib.import_module(f"peft_asr.bin.{file}")
 
 
 def _overview() -> str:

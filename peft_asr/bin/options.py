@@ -5,6 +5,9 @@ import argparse
 from peft_asr.config import Config, load_config
 from peft_asr.errors import UserError
 
+_QUOTES = "'\""
+_CLOSING = {"[": "]", "{": "}", "'": "'", '"': '"'}
+
 
 def boolean(text: str) -> bool:
     """``true``/``false``, as shell recipes write them."""
@@ -37,7 +40,17 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", nargs="+", default=[], metavar="KEY=VALUE", help="wins over files"
     )
-    parser.add_argument("--upstream", default=None, help="s3prl hub name or mini_hubert (upstream.name)")
+    parser.add_argument(
+        "--train_args",
+        default="",
+        metavar="TEXT",
+        help="as --set, in one string: 'train.lr=1e-4 train.betas=[0.9, 0.98]'; wins over --set",
+    )
+    parser.add_argument(
+        "--upstream",
+        default=None,
+        help="a name that peft-asr upstreams lists, hf:DIRECTORY or hf:ORG/NAME (upstream.name)",
+    )
     parser.add_argument(
         "--upstream_ckpt", default=None, metavar="FILE", help="local checkpoint (upstream.ckpt)"
     )
@@ -70,7 +83,7 @@ def dump_overrides(args: argparse.Namespace) -> list[str]:
 def config_from_arguments(args: argparse.Namespace, extra: list[str] | None = None) -> Config:
     """The config that these arguments mean, as ``tasks.resolve`` spells it out.
 
-    ``--set`` wins over the words, and ``extra`` (key=value) over files.
+    ``extra`` (key=value) wins over files, ``--set`` over the words, and ``--train_args`` over all.
 
     Raises:
         UserError: as ``load_config``.
@@ -86,13 +99,43 @@ def config_from_arguments(args: argparse.Namespace, extra: list[str] | None = No
     ):
         if value not in (None, ""):
             overrides.append(f"{key}={value}")
-    for item in args.peft_args.split():
-        if "=" not in item or "." not in item.partition("=")[0]:
+    for item in split_settings(args.peft_args):
+        if "." not in item.partition("=")[0] or "=" not in item:
             raise UserError(f"--peft_args takes method.option=value, e.g. lora.rank=16; got '{item}'")
         overrides.append(f"peft.options.{item}")
     overrides += [item for group in args.set for item in group]
+    for item in split_settings(args.train_args):
+        if "=" not in item:
+            raise UserError(f"--train_args takes key=value, e.g. train.lr=1e-4; got '{item}'")
+        overrides.append(item)
     config = load_config(args.config, overrides, parts)
     return resolve(config)
+
+
+def split_settings(text: str) -> list[str]:
+    """``a.b=1 c.d=[0, 1]`` as its settings: blanks inside brackets, braces and quotes belong to the value.
+
+    As in YAML, a quote in the middle of a word is a letter.
+
+    Raises:
+        UserError: one of these is never closed, or closed without having been opened.
+    """
+    marked, before = "", " "
+    waiting: list[str] = []  # what closes the brackets and quotes that are open, the innermost last
+    for character in text:
+        if waiting and character == waiting[-1]:
+            waiting.pop()
+        elif waiting and waiting[-1] in _QUOTES:
+            pass
+        elif character in _CLOSING and not (character in _QUOTES and before.isalnum()):
+            waiting.append(_CLOSING[character])
+        elif character in _CLOSING.values() and character not in _QUOTES:
+            raise UserError(f"'{character}' closes nothing in '{text}'")
+        marked += "\0" if character.isspace() and not waiting else character
+        before = character
+    if waiting:
+        raise UserError(f"a closing {waiting[-1]} is missing in '{text}'")
+    return [item for item in marked.split("\0") if item]
 
 
 def _from_peft_config(path: str) -> tuple[str, dict]:

@@ -5,7 +5,7 @@ import sys
 
 from peft_asr.bin.options import boolean
 from peft_asr.data.tables import counted
-from peft_asr.data.validate import validate
+from peft_asr.data.validate import PIPES_REFUSED, validate
 
 _SHOWN = 50
 
@@ -27,8 +27,10 @@ def run(args: argparse.Namespace) -> int:
     if len(problems) > _SHOWN:
         print(f"... and {len(problems) - _SHOWN} more", file=sys.stderr)
     if problems:
-        advice = f"utils/fix_data_dir.sh {args.data_dir} repairs most of it"
-        print(f"{args.data_dir}: {counted(len(problems), 'problem')}; {advice}", file=sys.stderr)
+        advice = f"; utils/fix_data_dir.sh {args.data_dir} repairs most of it"
+        if all(problem.endswith(PIPES_REFUSED) for problem in problems):
+            advice = ""
+        print(f"{args.data_dir}: {counted(len(problems), 'problem')}{advice}", file=sys.stderr)
         return 1
     print(f"{args.data_dir}: a valid data directory")
     return 0

@@ -8,7 +8,8 @@ from pathlib import Path
 from peft_asr.data.tables import BLANKS, Table, scan_table
 from peft_asr.errors import UserError
 
-PIPES_REFUSED = "commands run only with --allow_pipes true"  # the end of the one problem that no repair of files ends
+# The end of the one problem that no repair of files ends.
+PIPES_REFUSED = "commands run only with --allow_pipes true"
 
 
 @dataclass

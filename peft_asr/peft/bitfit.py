@@ -3,6 +3,7 @@
 Ben Zaken et al., 2022 (https://arxiv.org/abs/2106.10199).
 """
 
+import re
 from dataclasses import dataclass
 
 from peft_asr.errors import UserError, nearest
@@ -23,7 +24,7 @@ class BitFitOptions(LayersOption):
 
 @register("bitfit")
 class BitFit(Pretrained):
-    """Every parameter that is called bias: 101,376 on a base model (WavLM's gates: 101,472; all of AST's: 102,912).
+    """Every bias: 101,376 on a base model (WavLM's gates: 101,472; all of AST's: 102,912).
 
     Layer norms' biases are among them. An upstream without transformer layers trains all that it has.
     """
@@ -42,12 +43,15 @@ class BitFit(Pretrained):
                 f"{self.part}.which=all trains every bias, so {self.part}.layers must be all; got {o.layers!r}"
             )
         if not self.chosen(encoder):
-            raise UserError(
-                f"--peft {self.part} trains biases, and the upstream {encoder.geometry.family} has none"
-            )
+            raise UserError(f"--peft {self.part} trains biases, and the upstream {encoder.name} has none")
 
     def chosen(self, encoder: Encoder) -> list[str]:
-        names = [n for n in pretrained_parameters(encoder) if n.rpartition(".")[2] == "bias"]
+        # bias_ih_l0 and the like are those of recurrent layers
+        names = [
+            n
+            for n in pretrained_parameters(encoder)
+            if re.fullmatch(r"bias(_[ih]h_l\d+)?", n.rpartition(".")[2])
+        ]
         if self.options.which == "all" or not len(encoder.layers):
             return names
         layers = select_layers(self.options.layers, len(encoder.layers), self.part)

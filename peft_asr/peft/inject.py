@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from peft_asr.errors import UserError
 from peft_asr.peft.method import Method
+from peft_asr.peft.registry import METHODS
 from peft_asr.upstream.encoder import Encoder
+from peft_asr.upstream.hub_opaque import WITHOUT_LAYERS
 
 
 @dataclass
@@ -79,8 +81,8 @@ def check_sites(encoder: Encoder, methods: list[Method]) -> None:
     for method in methods:
         if method.needs_transformer and not len(encoder.layers):
             raise UserError(
-                f"--peft {method.part} needs a transformer's layers, and {encoder.geometry.family} "
-                f"{encoder.geometry.no_layers}; allowed with it: frozen, weighted_sum, full, bitfit"
+                f"--peft {method.part} needs a transformer's layers, and the upstream {encoder.name} "
+                f"{encoder.geometry.no_layers}; allowed with it: {', '.join(_without_layers(encoder))}"
             )
         method.check(encoder)
         for site in sorted(method.sites(encoder)):
@@ -97,6 +99,20 @@ def check_sites(encoder: Encoder, methods: list[Method]) -> None:
                     "methods joined by '+' need parameters of their own"
                 )
             declared[name] = method.part
+
+
+def _without_layers(encoder: Encoder) -> list[str]:
+    """The methods that fit this encoder although it has no layers."""
+    found = []
+    for name in WITHOUT_LAYERS:
+        method = METHODS[name](name, METHODS[name].Options())
+        try:
+            method.check(encoder)
+        except UserError:
+            continue
+        if name == "frozen" or method.declare(encoder):
+            found.append(name)
+    return found
 
 
 def count(encoder: Encoder, methods: list[Method]) -> dict[str, int]:

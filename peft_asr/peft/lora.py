@@ -12,7 +12,14 @@ from torch import Tensor
 
 from peft_asr.errors import UserError
 from peft_asr.peft.registry import register
-from peft_asr.peft.wrapped import TargetsOption, Wrapped, check_above_zero, check_dropout, shape_of
+from peft_asr.peft.wrapped import (
+    TargetsOption,
+    Wrapped,
+    check_above_zero,
+    check_dropout,
+    check_rank,
+    shape_of,
+)
 from peft_asr.upstream.encoder import Encoder
 
 INITS = ("default", "gaussian", "orthogonal", "pissa", "pissa_niter_N", "olora")
@@ -50,11 +57,7 @@ class LowRank(Wrapped):
     def check(self, encoder: Encoder) -> None:
         super().check(encoder)
         o = self.options
-        widest = min(min(shape_of(encoder, site)) for site in self.sites(encoder))
-        if not 1 <= o.rank <= widest:
-            raise UserError(
-                f"{self.part}.rank must lie between 1 and {widest} (the width of the map); got {o.rank}"
-            )
+        check_rank(f"{self.part}.rank", o.rank, encoder, self.sites(encoder))
         check_dropout(f"{self.part}.dropout", o.dropout)
         check_above_zero(f"{self.part}.alpha", o.alpha)
 

@@ -20,6 +20,7 @@ class Method(ABC):
         group: learning-rate group of its parameters, ``method`` or ``backbone`` (much of the pre-trained model).
         identity_at_start: the adapted model equals the pre-trained one before training. May be set per instance.
         without_gradient: regular expressions of declared parameters whose gradient is zero by mathematics.
+        noisy: in training it draws at random, beyond ``nn.Dropout``, so it does not compute what it does in eval mode.
         needs_transformer: False where it also works on an upstream that is no transformer.
         wants_first_batch: ``start`` reads the first training batch.
         part: the name under which it stands in the spec (a preset's name, or its own).
@@ -33,6 +34,7 @@ class Method(ABC):
     group: str = "method"
     identity_at_start: bool = True
     without_gradient: tuple[str, ...] = ()
+    noisy: bool = False
     needs_transformer: bool = True
     wants_first_batch: bool = False
 

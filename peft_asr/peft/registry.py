@@ -21,7 +21,10 @@ ENTRY_POINTS = "peft_asr.methods"  # group in which an installed package announc
 def register(name: str):
     """Class decorator: ``@register("lora")`` makes the method known under that name.
 
-    Raises: UserError, where another class has that name.
+    A class has one name, which saved adapters hold; a subclass may be registered under another.
+
+    Raises:
+        UserError: another class has that name, or this class has another name.
     """
 
     def add(cls: type[Method]) -> type[Method]:
@@ -29,6 +32,11 @@ def register(name: str):
             raise UserError(
                 f"two methods are registered as '{name}': {_path(METHODS[name])} and {_path(cls)}; give the second "
                 'another name with @register("...")'
+            )
+        own = cls.__dict__.get("name")
+        if own and own != name and METHODS.get(own) is cls:
+            raise UserError(
+                f"{_path(cls)} is registered as '{own}'; to register it as '{name}' too, make a subclass"
             )
         METHODS[name] = cls
         cls.name = name
@@ -168,9 +176,10 @@ def _find(name: str, where: str) -> str:
     if name in announced.names:
         return _import(announced[name].value, where, name)
     known = sorted({*METHODS, *presets(), *announced.names})
+    if near := nearest(name, known):  # then the names of all others would only hide it
+        raise UserError(f"unknown method '{name}'{near} for {where}; peft-asr count --table shows all")
     raise UserError(
-        f"unknown method '{name}'{nearest(name, known)}; allowed for {where}: {', '.join(known)}, peft:TUNER, "
-        "or package.module:Class"
+        f"unknown method '{name}'; allowed for {where}: {', '.join(known)}, peft:TUNER, or package.module:Class"
     )
 
 

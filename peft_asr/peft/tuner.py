@@ -4,6 +4,7 @@ Which do is what ``tuner_probe`` finds; ``tuners`` lists them.
 """
 
 import logging
+import warnings
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,18 +24,20 @@ from peft_asr.peft.tuner_options import (
     tuner_types,
 )
 from peft_asr.peft.tuner_probe import NAME, Findings, fixed_tensors, linear_tree, probe, trainable_shapes
-from peft_asr.peft.wrapped import Wrapped, put_in
+from peft_asr.peft.wrapped import Wrapped, check_rank, put_in
 from peft_asr.upstream.encoder import Encoder
 
 logger = logging.getLogger(__name__)
 
+# Where `r` is no low rank: OFT's blocks, and PVeRA's random projections, as many as one likes (256 by default).
+NO_LOW_RANK = ("boft", "oft", "pvera")
+
 
 def tuners() -> dict[str, str | None]:
-    """Name of every type of the installed peft -> why it cannot be used, or None: it can."""
-    found = {}
-    for name in sorted(tuner_types()):
-        found[name] = _own_method(name) or probe(name, {}).refused
-    return found
+    """Name of every type of the installed peft -> why it cannot be used, or None: it can. Takes some seconds."""
+    with warnings.catch_warnings():  # what peft and torch say of options and formats while they are tried
+        warnings.simplefilter("ignore")
+        return {name: _own_method(name) or probe(name, {}).refused for name in sorted(tuner_types())}
 
 
 @register("peft")
@@ -46,14 +49,14 @@ class Tuner(Wrapped):
     @classmethod
     def make_options(cls, values: dict, where: str) -> Any:
         tuner = str(values.get("tuner", ""))
-        known = [name for name in tuner_types() if "target_modules" in config_fields(name)]
-        others = sorted(name for name in known if not _own_method(name))
         if tuner not in tuner_types():
+            usable = [name for name, refused in tuners().items() if refused is None]
             raise UserError(
-                f"the installed peft has no tuner '{tuner}'{nearest(tuner, others)}; --peft peft:TUNER knows "
-                f"{', '.join(others)}"
+                f"the installed peft has no tuner '{tuner}'{nearest(tuner, usable)}; --peft peft:TUNER knows "
+                f"{', '.join(usable)}"
             )
-        refused = _own_method(tuner) or (None if tuner in known else probe(tuner, {}).refused)
+        on_maps = "target_modules" in config_fields(tuner)
+        refused = _own_method(tuner) or (None if on_maps else probe(tuner, {}).refused)
         if refused:
             raise UserError(f"peft:{tuner} cannot be used: {refused}")
         options = options_from_dict(options_class(tuner), values, where)
@@ -69,8 +72,17 @@ class Tuner(Wrapped):
         """As found."""
         return self._findings.identity
 
+    @property
+    def noisy(self) -> bool:
+        """As found."""
+        return self._findings.noisy
+
     def check(self, encoder: Encoder) -> None:
         super().check(encoder)
+        if self.options.tuner not in NO_LOW_RANK and probe(self.options.tuner, {}).refused is None:
+            for name in ("r", "rank"):
+                if (rank := getattr(self.options, name, None)) is not None:
+                    check_rank(f"{self.part}.{name}", rank, encoder, self.sites(encoder))
         if self._findings.refused:
             raise UserError(f"peft:{self.options.tuner} cannot be used: {self._findings.refused}")
         try:

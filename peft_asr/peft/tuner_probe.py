@@ -29,6 +29,7 @@ class Findings:
         refused: why it cannot be used here; None when it can.
         needs_memory: it does not run on the meta device, so a skeleton gets it by way of real (random) maps.
         identity: it leaves the map as it is at the start, within 1e-5.
+        noisy: in training mode, two runs differ.
         unmergeable: why it stays beside the map after merging; None when it dissolves.
         kept: paths below the wrapped map of tensors that do not train and that chance or the pre-trained weight
             decides, with ``probe`` for the adapter's name.
@@ -37,6 +38,7 @@ class Findings:
     refused: str | None
     needs_memory: bool = False
     identity: bool = False
+    noisy: bool = False
     unmergeable: str | None = None
     kept: tuple[str, ...] = ()
 
@@ -120,9 +122,10 @@ def _try(tuner: str, values: dict, width: int) -> Findings:
     try:
         identity = _distance(wrapped(x), wrapped.get_base_layer()(x)) <= TOLERANCE
         _check_training(wrapped, x)
+        noisy = _distance(wrapped.train()(x), wrapped(x)) > 0
     except PEFT_ERRORS as err:
         raise Refused(f"it does not run as a linear map does: {first_line(err)}") from err
-    return Findings(None, needs_memory, identity, _try_merging(wrapped, x), kept)
+    return Findings(None, needs_memory, identity, noisy, _try_merging(wrapped.eval(), x), kept)
 
 
 def _compare(tuner: str, values: dict, width: int, shapes: dict) -> tuple[tuple[str, ...], bool]:

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -100,6 +101,13 @@ def check_above_zero(option: str, value: float) -> None:
     """Raise UserError unless ``value`` is positive."""
     if value <= 0:
         raise UserError(f"{option} must be above 0; got {value}")
+
+
+def check_rank(option: str, value: int, encoder: Encoder, sites: Iterable[str]) -> None:
+    """Raise UserError unless ``value`` is a rank that an update of the narrowest map at ``sites`` can have."""
+    width = min(min(shape_of(encoder, site)) for site in sites)
+    if not 1 <= value <= width:
+        raise UserError(f"{option} must lie between 1 and {width} (the width of the map); got {value}")
 
 
 def shape_of(encoder: nn.Module, site: str) -> tuple[int, int]:

@@ -7,12 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from peft_asr import __version__
 from peft_asr.report.environment import cpu_features, cpu_name, version_of
 
 REPAIR = "run tools/install.sh again"
+ROOT = Path(__file__).resolve().parents[2]
+# What lies outside the package, so that only a clone has it.
+BESIDE = {
+    "conf/peft": "the presets of methods",
+    "upstreams/mini_hubert/mini_hubert.pt": "the shipped upstream",
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ PACKAGES = (
     Package("datasets", "datasets", "Hugging Face data sets", extra="hf"),
     Package("lhotse", "lhotse", "lhotse manifests", extra="lhotse"),
     Package("matplotlib", "matplotlib", "plots", extra="plots"),
+    Package("scikit-learn", "sklearn", "pre-training a small HuBERT", extra="pretrain"),
 )
 
 
@@ -67,7 +75,7 @@ def examine(packages: tuple[Package, ...] = PACKAGES) -> tuple[list[str], list[s
         "",
         "needed",
     ]
-    problems = []
+    problems = _absent_files()
     for package in packages:
         if package.extra is None:
             status, problem = _needed_status(package, probes[package.module])
@@ -79,6 +87,15 @@ def examine(packages: tuple[Package, ...] = PACKAGES) -> tuple[list[str], list[s
         if package.extra is not None:
             lines.append(f"  {package.distribution:<16} {_optional_status(package, probes[package.module])}")
     return lines, problems
+
+
+def _absent_files() -> list[str]:
+    return [
+        f"{ROOT / name} is missing ({what}): peft_asr works from a clone of its repository, where tools/install.sh or "
+        "'pip install -e .' installs it"
+        for name, what in BESIDE.items()
+        if not (ROOT / name).exists()
+    ]
 
 
 def _needed_status(package: Package, probe: dict[str, Any]) -> tuple[str, str | None]:
@@ -99,7 +116,7 @@ def _needed_status(package: Package, probe: dict[str, Any]) -> tuple[str, str | 
 
 def _optional_status(package: Package, probe: dict[str, Any]) -> str:
     version = version_of(package.distribution)
-    command = f"pip install 'peft_asr[{package.extra}]'"
+    command = f"tools/install.sh --extras {package.extra}"
     if probe["error"] is None:
         return f"{version or 'version unknown'} [{package.extra}]"
     if version is None:

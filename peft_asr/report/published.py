@@ -1,5 +1,6 @@
-"""The papers' counts of trainable parameters, and ours beside them."""
+"""The papers' counts of trainable parameters, and ours beside them, of every method and preset."""
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,14 @@ AST = "ast"  # transformers' ASTConfig has the shape of the AudioSet model by de
 
 @dataclass(frozen=True)
 class PublishedCount:
-    """One figure.
+    """One figure, or a method that no paper counts.
 
     Attributes:
         config: the method.
         paper: where it is from. upstream: what it was counted on.
         printed: as the paper prints it; None where it does not.
         expected: trainable parameters of our encoder on that upstream, the head's left out.
+        letters: the share is of the model with a linear head of so many outputs; 0: of the upstream alone.
     """
 
     config: PeftConfig
@@ -31,6 +33,7 @@ class PublishedCount:
     upstream: str
     printed: str | None
     expected: int
+    letters: int = 0
 
     @property
     def name(self) -> str:
@@ -42,14 +45,23 @@ class PublishedCount:
 def published_counts() -> list[PublishedCount]:
     """Every row of the table, in its order."""
     return [
-        PublishedCount(PeftConfig(spec, options), group["paper"], group["upstream"], printed, expected)
+        PublishedCount(
+            PeftConfig(spec, options),
+            group["paper"],
+            group["upstream"],
+            printed,
+            expected,
+            group.get("letters", 0),
+        )
         for group in OmegaConf.to_container(OmegaConf.load(TABLE))
         for spec, options, printed, expected in group["rows"]
     ]
 
 
 def published_table(upstream: UpstreamConfig | None = None) -> list[dict]:
-    """Rows of ``peft``, ``paper``, ``upstream``, ``printed``, ``ours`` and ``share`` of the upstream's parameters.
+    """Rows of ``peft``, ``paper``, ``upstream``, ``printed``, ``ours`` and ``share``.
+
+    The share is of the upstream's parameters; where the paper's is, of the adapted model with its head.
 
     Args:
         upstream: count everything on this one; None: each row on its own. Where a method does not fit it, ``ours``
@@ -67,17 +79,29 @@ def published_table(upstream: UpstreamConfig | None = None) -> list[dict]:
         methods = peft.resolve(published.config)
         try:
             ours = sum(peft.count(encoders[name], methods).values())
+            share = _share(encoders[name], methods, published.letters)
         except UserError:  # raised by the check against this encoder
-            ours = None
-        total = sum(p.numel() for p in encoders[name].parameters())
+            ours = share = None
         row = {
             "peft": published.name,
             "paper": published.paper,
             "upstream": name,
             "printed": published.printed,
         }
-        rows.append({**row, "ours": ours, "share": ours if ours is None else ours / max(total, 1)})
+        rows.append({**row, "ours": ours, "share": share})
     return rows
+
+
+def _share(encoder: Encoder, methods: list[peft.Method], letters: int) -> float:
+    """What trains, of the upstream; with a head, of everything: upstream, head and what the methods add."""
+    upstreams = {name: p.numel() for name, p in encoder.named_parameters()}
+    trains = sum(peft.count(encoder, methods).values())
+    if not letters:
+        return trains / max(sum(upstreams.values()), 1)
+    head = letters * (encoder.dim + 1)
+    shapes = {name: shape for method in methods for name, shape in method.declare(encoder).items()}
+    added = sum(math.prod(shape) for name, shape in shapes.items() if name not in upstreams)
+    return (trains + head) / (sum(upstreams.values()) + head + added)
 
 
 def skeleton_of(upstream: str) -> Encoder:

@@ -1,7 +1,7 @@
 """The file that training leaves: what was trained, and all that is needed to use it on its upstream.
 
 A directory with ``adapter.safetensors`` (the trainable tensors) and ``adapter.json`` (config, token list, identity
-of the upstream, step, metrics).
+of the upstream, step, metrics, and the SHA-256 of the tensors' file: a damaged one reads like any other).
 """
 
 import shutil
@@ -11,10 +11,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from peft_asr.config import Config, config_from_dict, config_to_dict
 from peft_asr.errors import UserError
-from peft_asr.files import fsync, read_json, umask, write_json
+from peft_asr.files import fsync, read_json, sha256, umask, write_json
 from peft_asr.tasks import SpeechModel, build, resolve
 from peft_asr.text.tokenizer import Tokenizer
 
@@ -66,7 +67,7 @@ def save_adapter(
     try:
         save_file(state, temporary / TENSORS)
         fsync(temporary / TENSORS)
-        write_json(temporary / META, meta)
+        write_json(temporary / META, {**meta, "tensors_sha256": sha256(temporary / TENSORS)})
         # Both were made private; they take the permissions that a plain write would have given them.
         temporary.chmod(0o777 & ~umask())
         (temporary / TENSORS).chmod(0o666 & ~umask())
@@ -119,6 +120,27 @@ def read_meta(directory: str | Path) -> dict:
     return meta
 
 
+def read_tensors(directory: str | Path) -> dict[str, Tensor]:
+    """``adapter.safetensors`` of an adapter directory.
+
+    Raises:
+        UserError: it is missing, no safetensors file, or not the one that was written (which ``adapter.json`` knows,
+            but for old adapters).
+    """
+    path, meta = Path(directory) / TENSORS, Path(directory) / META
+    expected = read_json(meta).get("tensors_sha256") if meta.is_file() else None
+    try:
+        tensors, found = load_file(path), sha256(path)
+    except (OSError, SafetensorError) as err:
+        raise UserError(f"{path} is missing or corrupt: {err}") from err
+    if expected not in (None, found):
+        raise UserError(
+            f"{path} is corrupt: its SHA-256 is {found[:12]}, and {META} says {str(expected)[:12]}; copy both again, "
+            "or train again"
+        )
+    return tensors
+
+
 def _of(meta: dict, key: str):
     upstream = meta.get("upstream")
     return upstream.get(key) if isinstance(upstream, dict) else None
@@ -140,10 +162,7 @@ def load_adapter(directory: str | Path, upstream_ckpt: str | None = None) -> Loa
     config = config_from_dict(meta["config"])
     if upstream_ckpt:
         config.upstream.ckpt = upstream_ckpt
-    try:
-        state = load_file(directory / TENSORS)
-    except (OSError, SafetensorError) as err:
-        raise UserError(f"{directory / TENSORS} is missing or corrupt: {err}") from err
+    state = read_tensors(directory)
     tokenizer = Tokenizer.from_state(meta["tokenizer"])
     model = build(config, tokenizer)
     expected = meta["upstream"]["sha256"]

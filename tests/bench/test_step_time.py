@@ -18,7 +18,7 @@ def bench():
 
 def test_every_method_takes_real_steps(bench):
     batch = bench.make_batch(2, 0.5)
-    assert batch.wav_lengths.tolist() == [6400, 8000] and not batch.wavs[0, 6400:].any()
+    assert batch.wav_lengths.tolist() == [6400, 8000] and not batch.inputs[0, 6400:].any()
     specs = ["frozen", "adalora", "prefix"]
     rows = bench.measure(specs, "mini_hubert", batch, rounds=2)
     assert [row["peft"] for row in rows] == specs

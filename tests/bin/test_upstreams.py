@@ -33,6 +33,7 @@ def test_what_a_row_says(rows):
     assert row["url"].startswith("https://") and row["file"].endswith("wavlm_base.pt")
     assert rows["mini_hubert"]["where"] == "shipped" and rows["hubert_base"]["where"] == "download"
     assert rows["fbank"]["where"] == "computed" and rows["fbank"]["parameters"] == 0
+    assert rows["fbank"]["methods"] == "frozen, weighted_sum"
     assert rows["apc_360hr"]["methods"] == "frozen, weighted_sum, full, bitfit"
     assert rows["apc_360hr"]["parameters"] is None and rows["vggish"]["where"] == "s3prl"
 

@@ -61,6 +61,7 @@ METHODS = [
     ("p_adapter", {"nonlinear": True, "length": 3}),
     ("prefix", {}),
     ("prefix", {"init": "normal", "layers": [1]}),
+    ("prefix+bitfit", {}),
     ("prompt", {"tokens": 3}),
     ("prompt", {"tokens": 30, "deep": False}),
     ("adapter_prompt_lora", {}),
@@ -77,6 +78,13 @@ SOME_METHODS = [
     ("full", {}),
     ("weighted_sum", {}),
 ]
+# What training does around a model is the same for all families but where these take other paths: relative positions,
+# filter banks, modules of transformers.
+AROUND_FAMILIES = ["wavlm", "decoar2", "hf_ast"]
+AROUND_METHODS = [("lora_all", {}), ("houlsby_mixed", {}), ("prefix", {}), ("full", {"dropout": False})]
+# 35 s on every family; those that take a window at most cut it.
+LONG_METHODS = [("lora", {}), ("prompt", {"tokens": 3}), ("weighted_sum", {})]
+WINDOWED = ["hf_whisper", "hf_ast"]
 # A fixed number of positions leaves no room before the positional stage (a test holds the refusal).
 NO_ROOM = {"hf_ast": ("p_adapter", "elp"), "hf_whisper": ("p_adapter", "elp")}
 
@@ -96,6 +104,7 @@ class Case:
     spec: str
     family: str
     options: dict = field(default_factory=dict, hash=False)
+    long_audio: str = "refuse"
 
     def __str__(self) -> str:
         options = ",".join(f"{key}={value}" for key, value in self.options.items())
@@ -107,7 +116,7 @@ class Case:
         options = {first: dict(self.options)} if self.options else {}
         upstream = UpstreamConfig(name=self.family, ckpt=checkpoint)
         if self.family.startswith("hf_"):
-            upstream = UpstreamConfig(name=f"hf:{checkpoint}")
+            upstream = UpstreamConfig(name=f"hf:{checkpoint}", long_audio=self.long_audio)
         return Config(
             seed=3,
             upstream=upstream,
@@ -128,6 +137,15 @@ CASES = [
     if spec not in NO_ROOM.get(family, ())
 ]
 CASES_ONE_FAMILY = [case for case in CASES if case.family == "hubert"]
+CASES_AROUND = CASES_ONE_FAMILY + [
+    Case(spec, family, options) for family in AROUND_FAMILIES for spec, options in AROUND_METHODS
+]
+CASES_LONG = CASES_ONE_FAMILY + [
+    Case(spec, family, options, "window" if family in WINDOWED else "refuse")
+    for family in FAMILIES
+    if family != "hubert"
+    for spec, options in LONG_METHODS
+]
 
 
 def make_batch(samples: list[int], seed: int = 0) -> Batch:

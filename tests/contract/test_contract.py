@@ -6,7 +6,7 @@ from peft_asr.errors import UserError
 from peft_asr.peft import METHODS as REGISTRY
 from peft_asr.peft import resolve
 from tests.contract import checks
-from tests.contract.cases import CASES, CASES_ONE_FAMILY, HEADS, NO_ROOM, Case
+from tests.contract.cases import CASES, CASES_LONG, HEADS, NO_ROOM, Case
 from tests.tiny import random_wavs
 
 over_all = pytest.mark.parametrize("case", CASES, ids=str)
@@ -31,6 +31,11 @@ def test_gradients(case, tiny_checkpoints):
 @over_all
 def test_pretrained_untouched(case, tiny_checkpoints):
     checks.check_pretrained_untouched(case, tiny_checkpoints[case.family])
+
+
+@over_all
+def test_acts(case, tiny_checkpoints):
+    checks.check_acts(case, tiny_checkpoints[case.family])
 
 
 @over_all
@@ -64,9 +69,9 @@ def test_modes(case, tiny_checkpoints):
     checks.check_modes(case, tiny_checkpoints[case.family])
 
 
-@pytest.mark.parametrize("case", CASES_ONE_FAMILY, ids=str)
+@pytest.mark.parametrize("case", CASES_LONG, ids=str)
 def test_short_and_long(case, tiny_checkpoints):
-    checks.check_lengths(case, tiny_checkpoints["hubert"])
+    checks.check_lengths(case, tiny_checkpoints[case.family])
 
 
 @pytest.mark.parametrize("family", NO_ROOM)

@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from peft_asr.peft import Method
+from peft_asr.peft.bitfit import BitFit
+from peft_asr.peft.frozen import Frozen
 from peft_asr.peft.full import Full
 from peft_asr.peft.lora import Lora
+from peft_asr.peft.top_n import TopN
 from peft_asr.peft.weighted_sum import WeightedSumMethod
 from tests.contract import checks
 from tests.mutants import mutants
@@ -125,11 +128,89 @@ class FullWithFrozenFrontend(Full):
         return 0
 
 
-@mutants(AtSite)
+class FullFromScratch(Full):
+    """Draws a pre-trained map anew."""
+
+    def inject(self, encoder):
+        nn.init.normal_(encoder.layers[-1].fc2.weight)
+
+
+class LowFrozen(Frozen):
+    """Says that layers train where none does: the whole encoder would run with autograd."""
+
+    def boundary(self, encoder):
+        return 0
+
+
+class ReadsTheLayerBelow(Frozen):
+    """The head gets the last state but one."""
+
+    def inject(self, encoder):
+        encoder.readout.needs_all_states = True
+        encoder.readout.forward = lambda states: states[-2]
+
+
+class InTrainingOnly(Bottleneck):
+    """Steps aside when it is evaluated."""
+
+    def forward(self, x, padding):
+        return super().forward(x, padding) if self.training else x
+
+
+class CentredInTraining(Bottleneck):
+    """Takes the batch mean away in training, and forgets it when it is evaluated."""
+
+    def forward(self, x, padding):
+        return super().forward(x - x.mean(dim=(0, 1)) if self.training else x, padding)
+
+
+class Switched(AtSite):
+    """A sound method but for the module, which asks for the mode."""
+
+    module = Bottleneck
+
+    def inject(self, encoder):
+        super().inject(encoder)
+        for layer in encoder.layers:
+            layer.sites[self.site].__class__ = self.module
+
+    def live_modules(self, encoder):
+        return [layer.sites[self.site] for layer in encoder.layers]
+
+
+class InertWhenEvaluated(Switched):
+    module = InTrainingOnly
+
+
+class AnotherWhenEvaluated(Switched):
+    module = CentredInTraining
+
+
+class DropsNothing(Lora):
+    """Its dropout never acts."""
+
+    def live_modules(self, encoder):
+        return []
+
+
+class KeepsTheGraph(TopN):
+    """What a frozen layer gives carries a graph."""
+
+    def inject(self, encoder):
+        encoder.layers[0].register_forward_hook(lambda module, inputs, output: output.requires_grad_())
+
+
+class ExcusesEveryBias(BitFit):
+    """Says that no bias has a gradient."""
+
+    without_gradient = (r".*bias",)
+
+
+@mutants(AtSite, Switched)
 def test_the_sound_adapter_passes(mutant):
     for check in (
         checks.check_identity_at_start, checks.check_gradients, checks.check_pretrained_untouched, checks.check_count,
-        checks.check_boundary, checks.check_padding, checks.check_lengths,
+        checks.check_boundary, checks.check_padding, checks.check_lengths, checks.check_acts, checks.check_modes,
     ):  # fmt: skip
         check(*mutant)
 
@@ -142,7 +223,7 @@ def test_silent_parameters_are_caught(mutant):
 
 @mutants(Leaks, SumsOverTheBatch)
 def test_a_padding_leak_is_caught(mutant):
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="not close"):
         checks.check_padding(*mutant)
 
 
@@ -160,10 +241,56 @@ def test_a_drifting_backbone_is_caught(mutant):
 
 
 @mutants(HighBoundary)
-def test_a_wrong_boundary_is_caught(mutant):
-    with pytest.raises(AssertionError, match="boundary|no gradient"):
+def test_what_stands_below_a_high_boundary_is_silent(mutant):
+    with pytest.raises(AssertionError, match=r"no gradient by the second step: \['encoder.layers.0.sites"):
         checks.check_gradients(*mutant)
+
+
+@mutants(HighBoundary, LowFrozen)
+def test_a_wrong_boundary_is_caught(mutant):
+    with pytest.raises(AssertionError, match="the boundary is not where training begins"):
         checks.check_boundary(*mutant)
+
+
+@mutants((KeepsTheGraph, {"n": 1}))
+def test_a_graph_below_the_boundary_is_caught(mutant):
+    with pytest.raises(
+        AssertionError, match="state 1 stands below the boundary and carries an autograd graph"
+    ):
+        checks.check_boundary(*mutant)
+
+
+@mutants(FullFromScratch, ReadsTheLayerBelow)
+def test_another_start_is_caught(mutant):
+    with pytest.raises(AssertionError, match="not close"):
+        checks.check_identity_at_start(*mutant)
+
+
+@mutants(InertWhenEvaluated)
+def test_a_method_that_is_inert_when_evaluated_is_caught(mutant):
+    checks.check_gradients(*mutant)  # in training all is well
+    with pytest.raises(
+        AssertionError, match="in eval mode the trained encoder gives what it gave before training"
+    ):
+        checks.check_acts(*mutant)
+
+
+@mutants(AnotherWhenEvaluated)
+def test_a_method_that_differs_in_training_is_caught(mutant):
+    with pytest.raises(AssertionError, match="training mode computes something else"):
+        checks.check_acts(*mutant)
+
+
+@mutants((DropsNothing, {"dropout": 0.5}))
+def test_a_dropout_that_never_acts_is_caught(mutant):
+    with pytest.raises(AssertionError, match="lora_dropout.* came with a method that never lets it act"):
+        checks.check_modes(*mutant)
+
+
+@mutants(ExcusesEveryBias)
+def test_an_excuse_that_is_too_wide_is_caught(mutant):
+    with pytest.raises(AssertionError, match=r"excused .*, yet there is one: .*layers\.0\.fc1\.bias"):
+        checks.check_gradients(*mutant)
 
 
 def test_lora_on_s3prls_own_model_is_inert(tiny_checkpoint):

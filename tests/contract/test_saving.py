@@ -79,9 +79,13 @@ def saved(tiny_checkpoint, tmp_path):
 
 
 def rewrite(folder, change):
+    """Other tensors, as an adapter of before their hash was kept."""
     state = load_file(folder / "adapter.safetensors")
     change(state)
     save_file(state, folder / "adapter.safetensors")
+    meta = json.loads((folder / "adapter.json").read_text())
+    del meta["tensors_sha256"]
+    (folder / "adapter.json").write_text(json.dumps(meta))
 
 
 def test_a_missing_tensor_is_an_error(saved):
@@ -116,6 +120,20 @@ def test_a_moved_upstream_is_found_by_option(saved, tiny_checkpoint, tmp_path):
         a = load_adapter(saved).model(batch.inputs, batch.wav_lengths)[0]
         b = load_adapter(saved, upstream_ckpt=str(moved)).model(batch.inputs, batch.wav_lengths)[0]
     assert torch.equal(a, b)
+
+
+def test_a_flipped_bit_is_an_error(saved):
+    content = bytearray((saved / "adapter.safetensors").read_bytes())
+    content[-1] ^= 1  # of a value: the file reads like any other
+    (saved / "adapter.safetensors").write_bytes(content)
+    load_file(saved / "adapter.safetensors")
+    with pytest.raises(UserError, match="adapter.safetensors is corrupt: its SHA-256 is .* copy both again"):
+        load_adapter(saved)
+
+
+def test_an_adapter_without_the_hash_loads(saved):
+    rewrite(saved, lambda state: None)
+    assert load_adapter(saved).meta["peft"] == "lora"
 
 
 @pytest.mark.parametrize("name", ["adapter.safetensors", "adapter.json"])

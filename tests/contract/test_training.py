@@ -5,10 +5,10 @@ import torch
 import torch.multiprocessing as mp
 
 from peft_asr.data.batch import Batch
-from tests.contract import training
-from tests.contract.cases import CASES_ONE_FAMILY, Case, make_batch
+from tests.contract import checks, training
+from tests.contract.cases import CASES_AROUND, Case, make_batch
 
-over_methods = pytest.mark.parametrize("case", CASES_ONE_FAMILY, ids=str)
+over_methods = pytest.mark.parametrize("case", CASES_AROUND, ids=str)
 
 
 @over_methods
@@ -31,7 +31,14 @@ def test_three_cycles_of_saving_loading_merging(case, tiny_checkpoints, tmp_path
     training.check_cycles(case, tiny_checkpoints[case.family], tmp_path)
 
 
-@pytest.mark.parametrize("spec", ["frozen", "weighted_sum", "lora_all", "full"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "frozen", "weighted_sum", "lora_all", "full", "bitfit", "layernorm", "houlsby", "convpass_hou_par",
+        "adapterbias", "prefix", "prompt_deep", "p_adapter_suffix", "l_adapter", "elp", "dora", "pissa", "adalora",
+        "ia3", "vera", "qlora", "peft:loha",
+    ],
+)  # fmt: skip
 def test_torch_compile(spec, tiny_checkpoint):
     training.check_compiles(Case(spec, "hubert"), tiny_checkpoint)
 
@@ -39,7 +46,7 @@ def test_torch_compile(spec, tiny_checkpoint):
 def test_two_processes_have_the_gradients_of_one(tiny_checkpoints, tmp_path):
     """DistributedDataParallel over gloo, half a batch each, against one process with the whole batch (SPEC G6)."""
     # A trained backbone's dropout would draw differently in each process; the methods' own is off in both.
-    cases = [c for c in CASES_ONE_FAMILY if c.spec not in ("full", "top_n")]
+    cases = [c for c in CASES_AROUND if c.spec not in ("full", "top_n") or c.options.get("dropout") is False]
     cases += [Case("full", "hubert", {"dropout": False}), Case("top_n", "hubert", {"n": 2, "dropout": False})]
     out = str(tmp_path / "gradients.pt")
     arguments = (cases, tiny_checkpoints, str(tmp_path / "rendezvous"), out)
@@ -47,7 +54,7 @@ def test_two_processes_have_the_gradients_of_one(tiny_checkpoints, tmp_path):
     found = torch.load(out, weights_only=True)
     a, b = (make_batch(half, seed=rank) for rank, half in enumerate(training.HALVES))
     for case in cases:
-        model = training.without_dropout(training.moved(case, tiny_checkpoints[case.family]))
+        model = checks.without_dropout(training.moved(case, tiny_checkpoints[case.family]))
         expected = training.gradients(model, union(a, b))
         assert found[str(case)].keys() == expected.keys(), str(case)
         for name, gradient in expected.items():

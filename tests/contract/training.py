@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from peft_asr.tasks import SpeechModel, get_task
 from peft_asr.tasks.adapter import load_adapter, save_adapter
 from tests.contract.cases import TOKENS, Case, make_batch
-from tests.contract.checks import _steps
+from tests.contract.checks import _steps, without_dropout
 from tests.tiny import random_wavs
 
 
@@ -32,14 +32,6 @@ def moved(case: Case, checkpoint: str) -> SpeechModel:
     model = case.build(checkpoint).train()
     for _ in _steps(model, 2):
         pass
-    return model
-
-
-def without_dropout(model: SpeechModel) -> SpeechModel:
-    """The model with the dropout of its head and methods off."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
     return model
 
 

@@ -45,6 +45,18 @@ def test_validate_counts_one_problem_as_one(source, capsys):
     assert f"{source}: 1 problem; utils/fix_data_dir.sh {source} repairs" in capsys.readouterr().err
 
 
+def test_a_pipe_alone_is_not_for_fix_data_dir(source, capsys):
+    (source / "wav.scp").write_text(f"s-a {source}/audio/s-a.wav\ns-b cat x.wav |\n")
+    assert main(["validate-data-dir", str(source)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{source}/wav.scp:2: 's-b' is a command (cat x.wav |), one of 1; commands run only with --allow_pipes true",
+        f"{source}: 1 problem",
+    ]
+    (source / "text").write_bytes(b"s-b two\ns-a one\n")
+    assert main(["validate-data-dir", str(source)]) == 1
+    assert f"2 problems; utils/fix_data_dir.sh {source} repairs" in capsys.readouterr().err
+
+
 def test_validate_shows_the_first_fifty(source, capsys):
     write_table(source / "text", {f"z-{n:03d}": "x" for n in range(98)})
     assert main(["validate-data-dir", str(source)]) == 1

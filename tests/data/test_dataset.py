@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from peft_asr.data.dataset import SpeechDataset
+from peft_asr.data.dataset import SpeechDataset, Utterance, _within
 from peft_asr.data.dump import dump_audio
 from peft_asr.data.labels import frames_needed
 from peft_asr.data.loader import collate
@@ -55,8 +55,8 @@ def test_length_limits_spare_the_test_set(dump, task, caplog):
     for role, kept in (("train", ["s-b"]), ("valid", ["s-b"]), ("test", ["s-a", "s-b", "s-c"])):
         assert ids(SpeechDataset.load(dump, task, min_s=0.3, max_s=0.9, role=role)) == kept
     assert (
-        f"{dump}: 2 of 3 utterances left out: not between 0.3 and 0.9 s (data.min_s, data.max_s)"
-        in caplog.messages
+        f"{dump}: 2 of 3 utterances left out: not between 0.3 and 0.9 s (data.min_s, data.max_s): s-a (0.20 s), "
+        "s-c (1.00 s)" in caplog.messages
     )
     with pytest.raises(
         UserError, match=r"none of 3 utterances lasts between 5 and 9 s \(data.min_s, data.max_s\)"
@@ -68,13 +68,20 @@ def test_limits_are_inclusive(dump, task):
     assert ids(SpeechDataset.load(dump, task, min_s=0.2, max_s=0.5)) == ["s-a", "s-b"]
 
 
-def test_unknown_character_in_training_names_utterance_and_character(dump):
+def test_a_long_list_is_cut(caplog):
+    caplog.set_level(logging.INFO)
+    utterances = [Utterance(f"u{i}", "", 16000 * i, "", []) for i in range(9)]
+    assert len(_within(utterances, 7, 9, "train")) == 2
+    assert caplog.messages[0].endswith("u3 (3.00 s), u4 (4.00 s) and 2 more")
+
+
+def test_unknown_characters_in_training_are_all_named(dump):
     task = AsrTask(build(["one two"], "char", 0))
     with pytest.raises(UserError) as caught:
         SpeechDataset.load(dump, task, role="train")
     assert str(caught.value) == (
-        f"{dump}: utterance 's-c' has 'h' (U+0068), which is not among the 8 tokens; "
-        "make the list from this text (stage 2) or clean the text"
+        f"{dump}: 2 symbols not among the 8 tokens: 'h' (U+0068) in 1 utterance, 'r' (U+0072) in 1 utterance (the "
+        "first is 's-c'); make the list from this text (stage 2) or clean the text"
     )
 
 
@@ -84,7 +91,7 @@ def test_unknown_characters_elsewhere_become_unk(dump, role, caplog):
     dataset = SpeechDataset.load(dump, task, role=role)
     assert dataset.utterances[2].labels.count(1) == 2  # h, r
     (message,) = [m for m in caplog.messages if "<unk>" in m]
-    assert "2 symbols" in message and "'h' in 1 utterances 'r' in 1 utterances" in message
+    assert "2 symbols" in message and "'h' (U+0068) in 1 utterance, 'r' (U+0072) in 1 utterance" in message
 
 
 def test_frames_needed():
@@ -166,12 +173,12 @@ def test_languages_are_read_where_the_task_has_them(dump, caplog):
     assert caplog.messages == []
     write_table(dump / "utt2lang", langs)
     assert SpeechDataset.load(dump, AsrTask(build(TEXTS.values(), "char", 0))).utterances[0].lang is None
-    with pytest.raises(UserError, match=r"utterance 's-c' has '\[deu\]', which is not among the 4 tokens"):
+    with pytest.raises(UserError, match=r"1 symbol not among the 4 tokens: '\[deu\]' in 1 utterance .*'s-c'"):
         SpeechDataset.load(dump, lid, role="train")
     dataset = SpeechDataset.load(dump, lid, role="valid")
     assert [(u.lang, u.labels) for u in dataset.utterances] == [("fra", [2]), ("swa", [3]), ("deu", [1])]
     assert caplog.messages == [
-        f"{dump}: 1 symbols are not in the token list, become <unk> and count as errors: '[deu]' in 1 utterances"
+        f"{dump}: 1 symbol not in the token list; they become <unk> and count as errors: '[deu]' in 1 utterance"
     ]
     batch = collate([dataset[0], dataset[2]])
     assert batch.langs == ["fra", "deu"] and batch.labels.tolist() == [[2], [1]]

@@ -192,7 +192,7 @@ def test_bad_files_are_all_named_and_then_the_dump_fails(with_bad, out):
         dump_audio(with_bad, out)
     message = str(caught.value)
     assert message.startswith(f"6 of 8 utterances of {with_bad} are bad, listed in {out}/bad_utts.txt: s-b: ")
-    assert message.endswith("; ...; repair them, or leave them out with --skip_bad true")
+    assert message.endswith(" and 3 more; repair them, or leave them out with --skip_bad true")
     assert "\n" not in message
     reasons = read_table(out / "bad_utts.txt")
     audio = with_bad / "audio"

@@ -37,7 +37,7 @@ def same(one, two):
         and one.texts == two.texts
         and all(
             torch.equal(getattr(one, name), getattr(two, name))
-            for name in ("wavs", "wav_lengths", "labels", "label_lengths")
+            for name in ("inputs", "wav_lengths", "labels", "label_lengths")
         )
     )
 

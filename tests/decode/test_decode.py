@@ -15,6 +15,7 @@ from peft_asr.data.tables import read_table
 from peft_asr.decode.decode import decode
 from peft_asr.decode.recogniser import Recogniser
 from peft_asr.errors import UserError
+from peft_asr.files import read_json, sha256, write_json
 from peft_asr.score.score import score
 from peft_asr.tasks import get_task
 from peft_asr.tasks.adapter import load_adapter
@@ -146,6 +147,8 @@ def test_diverged_adapter(exp, data, tmp_path, value, what):
     path = f"{exp}/adapter/adapter.safetensors"
     state = load_file(path)
     save_file({name: torch.full_like(t, value) if "head" in name else t for name, t in state.items()}, path)
+    meta = read_json(f"{exp}/adapter/adapter.json")
+    write_json(f"{exp}/adapter/adapter.json", {**meta, "tensors_sha256": sha256(path)})
     with pytest.raises(UserError, match=f"adapter: {what} is not finite, so the training diverged"):
         decode(exp, data, str(tmp_path / "out"))
 

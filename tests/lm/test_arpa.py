@@ -66,3 +66,18 @@ def test_no_arpa_at_all(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(UserError, match="the file is empty"):
         arpa.exists(path, "--lm")
+
+
+def test_a_large_file_is_looked_at_where_a_cut_shows(tmp_path, monkeypatch):
+    monkeypatch.setattr(arpa, "_LARGE_BYTES", 10)
+    path = tmp_path / "large.arpa"
+    grams = "".join(f"-1.0\tword{i}\n" for i in range(3000))
+    whole = f"\\data\\\nngram 1=3000\n\n\\1-grams:\n{grams}\n\\end\\\n"
+    path.write_text(whole)
+    arpa.check_soon(path)
+    path.write_text(whole[:-30])
+    with pytest.raises(UserError, match="ends without .*cut off"):
+        arpa.check_soon(path)
+    path.write_text(whole.replace("word7\n", "word7 x\n"))
+    with pytest.raises(UserError, match="is no 1-gram"):
+        arpa.check_soon(path)

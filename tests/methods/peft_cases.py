@@ -17,7 +17,7 @@ from tests.tiny import random_wavs
 # Every clause of the contract that looks at one model in one process.
 CLAUSES = (
     checks.check_gradients, checks.check_pretrained_untouched, checks.check_count, checks.check_merge,
-    checks.check_boundary, checks.check_padding, checks.check_modes,
+    checks.check_boundary, checks.check_padding, checks.check_modes, checks.check_acts,
 )  # fmt: skip
 
 

@@ -130,6 +130,8 @@ def test_by_entry_point(installed):
         type(method).__qualname__ == "MyAdapter" and method.part == "scale" and method.options.layers == [0]
     )
     with pytest.raises(UserError, match="allowed for --peft: .*scale.*package.module:Class"):
+        resolve(PeftConfig("none of these"))
+    with pytest.raises(UserError, match=r"unknown method 'scla' \(did you mean 'scale'\?\) for --peft"):
         resolve(PeftConfig("scla"))
     with pytest.raises(UserError, match="--peft my_pkg.gone:MyAdapter: cannot import it: No module named"):
         resolve(PeftConfig("broken"))
@@ -173,6 +175,7 @@ def test_it_keeps_the_contract(folder, tiny_checkpoint):
     for check in (
         checks.check_identity_at_start, checks.check_gradients, checks.check_pretrained_untouched, checks.check_count,
         checks.check_merge, checks.check_boundary, checks.check_padding, checks.check_modes, checks.check_lengths,
+        checks.check_acts,
     ):  # fmt: skip
         check(case, tiny_checkpoint)
 

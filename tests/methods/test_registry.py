@@ -5,9 +5,10 @@ import torch
 
 from peft_asr.config import PeftConfig, UpstreamConfig
 from peft_asr.errors import UserError
-from peft_asr.peft import changed_options, expand, inject, resolve
+from peft_asr.peft import METHODS, changed_options, expand, inject, register, resolve
 from peft_asr.upstream import load_upstream
 from tests.contract.cases import Case
+from tests.mutants import registered
 from tests.tiny import random_wavs
 
 
@@ -18,7 +19,7 @@ def encoder(path: str):
 @pytest.mark.parametrize(
     ("spec", "options", "message"),
     [
-        ("lroa", {}, r"unknown method 'lroa' \(did you mean 'lora'\?\); allowed for --peft: .*weighted_sum"),
+        ("lroa", {}, r"unknown method 'lroa' \(did you mean 'lora'\?\) for --peft; peft-asr count --table"),
         ("lora+", {}, "method names joined by"),
         ("lora+lora", {}, "names a method twice"),
         ("lora", {"lora": {"rnk": 4}}, r"unknown option 'rnk' .*did you mean 'rank'"),
@@ -143,3 +144,36 @@ def test_merging_a_diverged_adapter_is_one_sentence(tiny_checkpoint):
         model.encoder.layers[0].q.lora_B["lora"].weight.fill_(float("nan"))
     with pytest.raises(UserError, match="cannot merge 'lora' into layers.0.q.*diverged"):
         model.merge()
+
+
+def test_a_class_keeps_its_name():
+    """A subclass under another name does not rename its parent; the class itself cannot have two."""
+    lora = METHODS["lora"]
+
+    @register("another_lora")
+    class Another(lora):
+        pass
+
+    assert (lora.name, Another.name, METHODS["lora"]) == ("lora", "another_lora", lora)
+    assert expand(PeftConfig("lora")).options["lora"]["method"] == "lora"
+    with pytest.raises(
+        UserError, match="lora:Lora is registered as 'lora'; .* as 'second' too, make a subclass"
+    ):
+        register("second")(lora)
+    assert lora.name == "lora" and "second" not in METHODS
+    assert register("lora")(lora) is lora
+
+
+@pytest.mark.parametrize("name", ["lora", "bitfit"])
+def test_a_shipped_method_under_test_as_a_mutant_keeps_its_name(name):
+    """Its adapters would otherwise say ``method: mutant``, which no other process knows."""
+    cls = METHODS[name]
+    with registered(cls):
+        assert cls.name == name and issubclass(METHODS["mutant"], cls)
+        assert expand(PeftConfig(name)).options[name]["method"] == name
+        assert expand(PeftConfig("mutant")).options["mutant"]["method"] == "mutant"
+    assert "mutant" not in METHODS and METHODS[name] is cls
+
+
+def test_what_one_test_registers_the_next_does_not_know():
+    assert not {"another_lora", "mutant", "bypassedlora"} & METHODS.keys()

@@ -70,19 +70,32 @@ def test_what_does_not_start_at_the_identity_is_found():
     )
 
 
+def test_noise_in_training_is_found():
+    """PVeRA draws from a distribution that it learns; others have dropouts of their own kind."""
+    assert tuner_probe.probe("pvera", {}).noisy and tuner_probe.probe("loha", {"module_dropout": 0.5}).noisy
+    assert not tuner_probe.probe("loha", {}).noisy and not tuner_probe.probe("oft", {}).noisy
+
+
 def test_a_tuner_that_rewrites_weights_is_refused():
     findings = tuner_probe.probe("lora", {"init_lora_weights": "pissa"})
     assert findings.refused == "with these options it rewrites the pre-trained weights"
 
 
-def test_a_tuner_that_cannot_merge_stays(tiny_checkpoint, monkeypatch):
+@pytest.fixture
+def found_anew():
+    """What is found in this test is not what other tests find."""
+    tuner_probe._probe.cache_clear()
+    yield
+    tuner_probe._probe.cache_clear()
+
+
+def test_a_tuner_that_cannot_merge_stays(tiny_checkpoint, monkeypatch, found_anew):
     from peft.tuners.loha.layer import LoHaLayer
 
     def refuse(self, *args, **kwargs):
         raise NotImplementedError("no merging here.")
 
     monkeypatch.setattr(LoHaLayer, "merge", refuse)
-    tuner_probe._probe.cache_clear()
     model = PeftCase("peft:loha", "hubert").build(tiny_checkpoint)
     assert model.injected.methods[0].unmergeable() == "peft cannot merge it: no merging here"
     wavs, lengths = random_wavs([6000])
@@ -90,7 +103,6 @@ def test_a_tuner_that_cannot_merge_stays(tiny_checkpoint, monkeypatch):
         before = model(wavs, lengths)[0]
         model.merge()
         assert torch.equal(model(wavs, lengths)[0], before)
-    tuner_probe._probe.cache_clear()
 
 
 def test_what_peft_adjusts_is_said(tiny_checkpoint, caplog):
@@ -100,7 +112,11 @@ def test_what_peft_adjusts_is_said(tiny_checkpoint, caplog):
 
 
 BAD = [
-    ("peft:lohaa", {}, r"no tuner 'lohaa' \(did you mean 'loha'\?\); .*boft, c3a"),
+    (
+        "peft:lohaa",
+        {},
+        r"no tuner 'lohaa' \(did you mean 'loha'\?\); --peft peft:TUNER knows .*boft, c3a, deft,",
+    ),
     ("peft:lora", {}, r"peft:lora cannot be used: it is a method of its own: --peft lora"),
     (
         "peft:loha",
@@ -109,8 +125,11 @@ BAD = [
     ),
     ("peft:loha", {"target_modules": ["q"]}, r"unknown option 'target_modules'"),
     ("peft:loha", {"r": "many"}, r"options of --peft peft_loha: Value 'many' of type 'str'"),
-    ("peft:loha", {"r": 0}, r"peft:loha cannot be used: .*`r` should be a positive integer"),
-    ("peft:loha", {"r": -1}, r"`r` should be a positive integer"),
+    ("peft:loha", {"r": 0}, r"^peft_loha.r must lie between 1 and 32 \(the width of the map\); got 0$"),
+    ("peft:loha", {"r": -1}, r"^peft_loha.r must lie between 1 and 32 \(the width of the map\); got -1$"),
+    ("peft:loha", {"r": 33}, r"^peft_loha.r must lie between 1 and 32 \(the width of the map\); got 33$"),
+    ("peft:loha", {"r": 2000, "targets": ["fc1"]}, r"peft_loha.r must lie between 1 and 32 .*; got 2000"),
+    ("peft:miss", {}, r"peft_miss.r must lie between 1 and 32 .*; got 64"),
     (
         "peft:loha",
         {"targets": ["w"]},
@@ -131,6 +150,21 @@ BAD = [
 def test_bad_options_give_one_sentence(spec, options, message, tiny_checkpoint):
     with pytest.raises(UserError, match=message):
         PeftCase(spec, "hubert", options).build(tiny_checkpoint)
+
+
+def test_only_usable_tuners_are_offered(found):
+    with pytest.raises(UserError) as caught:
+        peft.resolve(PeftConfig("peft:none_of_these"))
+    offered = str(caught.value).partition(" knows ")[2].split(", ")
+    assert offered == [tuner for tuner, refused in found.items() if refused is None]
+
+
+@pytest.mark.parametrize(
+    ("tuner", "options"), [("oft", {"r": 2, "oft_block_size": 0}), ("oft", {}), ("pvera", {"r": 300})]
+)
+def test_blocks_and_random_projections_are_no_rank(tuner, options, tiny_checkpoint):
+    """``r: 0`` leaves OFT's blocks to their size, and PVeRA may project to more than it comes from."""
+    assert PeftCase(f"peft:{tuner}", "hubert", options).build(tiny_checkpoint)
 
 
 def test_options_come_through_a_saved_config():

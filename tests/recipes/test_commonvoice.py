@@ -117,10 +117,11 @@ def test_a_draw_by_speaker_is_decided_by_its_seed(recipe, release):
         result = prepare(recipe, release, *args)
         assert result.returncode == 0, result.stderr
         said = re.search(
-            rf"{name}: ([\d.]+) of 12 s, drawn from 8 speakers \(--data_seed {seed}\)", result.stdout
+            rf"{name}: ([\d.]+) of 12 s, (\d) of 8 speakers drawn \(--data_seed {seed}\)", result.stdout
         )
         assert 10.0 <= float(said[1]) <= 12.0
         drawn.append(set(load(recipe, name).text))
+        assert int(said[2]) == len({utt.split("-")[0] for utt in drawn[-1]})
     assert drawn[0] == drawn[1] != drawn[2]
     assert len({utt.split("-")[0] for utt in drawn[0]}) >= 6
 
@@ -133,6 +134,10 @@ def test_a_draw_by_speaker_is_decided_by_its_seed(recipe, release):
             "there is no language 'frr' in {db} (did you mean 'fr'?); there are: fr (--lang)",
         ),
         (["--hours", "10h"], "--hours 10h asks for 36,000 s, and the training set of 'fr' has 2"),
+        (
+            ["--hours", "0.01min", "--data_seed", 3],
+            "the subset of --data_seed 3 is empty: --hours 0.01min asks for 0.6 s, and the shortest clip of 'fr' ",
+        ),
         (["--hours", "ten"], "--hours takes a duration such as 10min, 1h or 2.5 (hours), or all; got 'ten'"),
         (["--db", "nowhere"], "there is no nowhere: --db names a release of Common Voice"),
         (
@@ -186,14 +191,29 @@ def test_two_releases_want_a_choice(recipe, release):
     assert recipe("--db", release.parent, "--hours", "all", script="local/data.sh").returncode == 0
 
 
-def test_a_release_that_is_not_whole_is_partial(recipe, release):
+def test_a_release_that_is_not_whole_wants_a_decision(recipe, release):
     (release / "other.tsv").unlink()
     (release / "clips" / "free_0_0.mp3").unlink()
+    lacks = (
+        f"{release} is not a whole release: it has no other.tsv; of 29 clips of validated.tsv 1 are not in clips/, "
+        "e.g. free_0_0.mp3; "
+    )
     result = prepare(recipe, release)
-    assert result.returncode == 0
-    assert "is not a whole release: it has no other.tsv; results are marked partial" in result.stderr
-    assert "1 of 29 clips have no file in clips/, e.g. free_0_0.mp3: left out" in result.stderr
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert f"{lacks}--allow_partial true takes what is there and marks the results" in result.stderr
+    assert not (recipe.folder / "data").exists()
+    result = prepare(recipe, release, "--allow_partial", "true")
+    assert result.returncode == 0 and f"warning: {lacks}results are marked partial" in result.stderr
     assert (recipe.folder / "data" / "partial").read_text() == "lang fr\n"
+    assert len(load(recipe).text) == 23
+
+
+def test_a_release_made_whole_is_no_longer_partial(recipe, release):
+    (release / "other.tsv").rename(release / "aside")
+    assert prepare(recipe, release, "--allow_partial", "true").returncode == 0
+    (release / "aside").rename(release / "other.tsv")
+    assert prepare(recipe, release).returncode == 0
+    assert not (recipe.folder / "data" / "partial").exists()
 
 
 def test_an_empty_clip_is_passed_over_by_a_draw(recipe, release):

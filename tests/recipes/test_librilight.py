@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from peft_asr.data.kaldi import DataDir
+from tests.recipes.commands import trainings
 from tests.recipes.librispeech_tree import expect, write_chapter, write_part
 from tests.recipes.siblings import link_siblings
 
@@ -268,8 +269,7 @@ def test_sweeps_print_what_they_would_run(recipe, db, tiny_checkpoint):
     made.write_text("READER R IY1 D ER0\n")
     rates = ["--rates", "5e-5", "--methods", "full houlsby", "--seeds", "0 1"]
     result = recipe(*rates, *common, "--lexicon", db / "lexicon.txt", script="local/lr_sweep.sh")
-    assert result.returncode == 0, result.stderr
-    trains = [line for line in result.stdout.splitlines() if " train " in line]
-    assert len(trains) == 4
-    assert all("train.lr=5e-5 train.lr_method=5e-5 train.lr_backbone=5e-5" in line for line in trains)
-    assert all("_lr_sweep" in line for line in trains) and sum("--peft full" in line for line in trains) == 2
+    made = trainings(result)
+    assert [one["peft"] for one in made] == ["full", "full", "houlsby", "houlsby"]
+    everywhere = "train.lr=5e-5 train.lr_method=5e-5 train.lr_backbone=5e-5"
+    assert all(everywhere in " ".join(one.values()) and "_lr_sweep" in one["exp"] for one in made)

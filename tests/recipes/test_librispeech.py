@@ -60,12 +60,19 @@ def test_the_folder_itself_may_be_named(recipe, corpus):
 
 
 def test_no_corpus(recipe, tmp_path):
-    result = recipe("--db", tmp_path / "nowhere", script="local/data.sh")
-    assert result.returncode == 1
-    assert result.stderr == (
-        f"prepare.py: error: there is no {tmp_path}/nowhere/LibriSpeech: --db names the folder that holds "
-        "LibriSpeech/, --download true fetches it\n"
-    )
+    """What was expected and what was found: a wrong path is often one folder away from the right one."""
+    for folder, found in (
+        ("nowhere", f"no folder {tmp_path}/nowhere"),
+        (".", "there: dev-clean/, notes.txt"),
+    ):
+        result = recipe("--db", tmp_path / folder, script="local/data.sh")
+        assert result.returncode == 1
+        assert result.stderr == (
+            f"prepare.py: error: there is no {tmp_path / folder}/LibriSpeech: --db names the folder that holds "
+            f"LibriSpeech/ with {', '.join(PARTS)}; found {found}; --download true fetches what is missing\n"
+        )
+        (tmp_path / "dev-clean").mkdir(exist_ok=True)
+        (tmp_path / "notes.txt").touch()
 
 
 def test_no_training_part(recipe, corpus):

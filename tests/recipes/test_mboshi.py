@@ -9,6 +9,7 @@ import soundfile
 
 from peft_asr.data.kaldi import DataDir
 from peft_asr.files import read_json
+from tests.recipes.commands import trainings
 
 SPEAKERS = {"abiayi": 60, "kouarata": 20, "martial": 3}  # training utterances
 DEV = 6
@@ -98,6 +99,14 @@ def test_no_corpus(recipe, tmp_path):
     )
 
 
+def test_download_says_where_it_comes_from(recipe, corpus, tmp_path):
+    result = recipe("--db", tmp_path, "--stop_stage", 1, "--download", "true")
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert "https://github.com/besacier/mboshi-french-parallel-corpus" in result.stderr
+    assert f"{tmp_path}/train.tsv" in result.stderr and f"{tmp_path}/dev/UTTERANCE.ogg" in result.stderr
+    assert prepare(recipe, corpus, "--download", "true").returncode == 0  # it is there
+
+
 def test_audio_that_is_missing(recipe, broken):
     table = broken / "train.tsv"
     table.write_text(table.read_text() + "abiayi_gone\tabiayi\tmwána\n")
@@ -138,6 +147,22 @@ def test_tables_that_cannot_be_read(recipe, broken, content, message):
 def test_a_table_in_another_encoding(recipe, broken):
     (broken / "dev.tsv").write_bytes("utterance\tspeaker\ttext\na\tb\té\n".encode("latin-1"))
     assert "dev.tsv:2: byte 0xe9 is not UTF-8" in refused(prepare(recipe, broken))
+
+
+def test_one_command_for_the_whole_table(recipe):
+    args = ["--methods", "frozen lora", "--seeds", "0 1", "--configs", "train train_blstm"]
+    made = trainings(recipe(*args, "--", "--db", "/corpora", "--dry_run", "true", script="local/compare.sh"))
+    names = [Path(one["exp"]).name.removeprefix("asr_mini_hubert_") for one in made]
+    for head in ("", "_train_blstm"):
+        own = [name for name in names if ("blstm" in name) == bool(head)]
+        grid = [f"{method}{head}{seed}" for method in ("frozen", "lora") for seed in ("", "_seed1")]
+        control = [f"lora_all{head}_upstream.random_init=true{seed}" for seed in ("", "_seed1")]
+        # The last two are the beam search: nothing is trained for it that is not there.
+        assert own == [*grid, *control, f"lora_all{head}", f"lora_all{head}_seed1"]
+    assert all(Path(recipe.folder / one["config"]).is_file() for one in made)
+    more = recipe("--control", "none", "--train_args", "train.max_steps=9", "--", "--dry_run", "true",
+                  script="local/compare.sh")  # fmt: skip
+    assert len(trainings(more)) == 7 * 3 and all("train.max_steps=9" in one["exp"] for one in trainings(more))
 
 
 def test_from_corpus_to_error_rate(recipe, corpus, tiny_checkpoint):

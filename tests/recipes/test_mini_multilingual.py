@@ -9,6 +9,7 @@ import soundfile
 
 from peft_asr.data.kaldi import DataDir
 from peft_asr.files import read_json
+from tests.recipes.commands import trainings
 from tests.recipes.siblings import link_siblings
 
 AUDIO = Path(__file__).resolve().parents[2] / "egs" / "mini_multilingual" / "audio"
@@ -158,6 +159,22 @@ def test_tasks_with_languages(recipe, part, tiny_checkpoint, task, score, tokens
     assert made[: len(tokens)] == tokens
     (decoded,) = recipe.folder.glob(f"exp/{task}_*_multi/decode_test")
     assert set(read_json(decoded / score / "result.json")["by_lang"]) == {"fr", "ru", "tr"}
+
+
+def test_one_command_for_all_tables(recipe, part):
+    args = ["--methods", "frozen lora", "--seeds", "0 1", "--langs", "fr rw", "--", "--db", part]
+    made = trainings(recipe(*args, "--dry_run", "true", script="local/all.sh"))
+    names = [Path(one["exp"]).name for one in made]
+    for start, end in (
+        ("asr_mini", "_multi"),
+        ("lid_", "_multi"),
+        ("asr_lid_", "_multi"),
+        ("asr_", "_mono_fr"),
+    ):
+        own = [name for name in names if name.startswith(start) and name.removesuffix("_seed1").endswith(end)]
+        assert len(own) == 4, (start, end)
+    assert len(names) == len(set(names)) == 4 * 5
+    assert "train.max_steps=300" in names[-1]  # one language is six minutes
 
 
 def test_the_zero_shot_matrix(recipe, part, tiny_checkpoint):

@@ -12,6 +12,7 @@ import soundfile
 
 from peft_asr.data.kaldi import DataDir
 from peft_asr.files import read_json
+from tests.recipes.commands import trainings
 
 CONF = Path(__file__).resolve().parents[2] / "egs" / "mlsuperb_10min" / "conf"
 SOURCES = (CONF / "sources.tsv").read_text().split()[1:]
@@ -66,7 +67,11 @@ def broken(tree, tmp_path) -> Path:
 
 @pytest.fixture
 def recipe(make_recipe):
-    return make_recipe("mlsuperb_10min")
+    """Expects as many languages as the synthetic tree has."""
+    made = make_recipe("mlsuperb_10min")
+    script = made.folder / "local" / "whole.py"
+    script.write_text(script.read_text().replace("BENCHMARK_LANGUAGES = 143", "BENCHMARK_LANGUAGES = 5"))
+    return made
 
 
 def prepare(recipe, tree: Path, *args: object) -> subprocess.CompletedProcess:
@@ -107,7 +112,7 @@ def test_the_tables_are_the_benchmarks():
 def test_multi_takes_all_pairs_and_five_fixed_utterances(recipe, tree):
     result = prepare(recipe, tree)
     assert result.returncode == 0 and result.stderr == ""
-    assert "found 14 of 14 sources and 5 of 143 languages" in result.stdout
+    assert "found 14 of 14 sources and 5 of 5 languages" in result.stdout
     data = recipe.folder / "data"
     assert not (data / "partial").exists()
     train, dev, test = (DataDir.load(data / name) for name in ("train_10min", "dev_10min", "test_10min"))
@@ -194,10 +199,30 @@ def test_half_a_tree(recipe, broken):
     shutil.rmtree(broken / "mls")
     shutil.rmtree(broken / "NST")
     error = refused(prepare(recipe, broken))
-    assert "found 12 of 14 sources" in error and "missing: NST, mls; --allow_partial true" in error
+    assert "found 12 of 14 sources" in error and "missing: sources NST, mls; --allow_partial true" in error
     assert not (recipe.folder / "data").exists()
     assert prepare(recipe, broken, "--allow_partial", "true").returncode == 0
     assert (recipe.folder / "data" / "partial").exists()
+
+
+def test_all_sources_with_some_of_the_languages(make_recipe, broken):
+    """Fourteen folders are not the benchmark; a language of another source does not count for one of its own."""
+    recipe = make_recipe("mlsuperb_10min")
+    write_pair(broken, "mboshi", "mdw")
+    error = refused(prepare(recipe, broken))
+    assert "is not whole: found 14 of 14 sources and 5 of 143 languages; missing: 138 languages, " in error
+    assert "among them bos, ceb, dan, deu, epo, frr; --allow_partial true" in error
+    assert not (recipe.folder / "data").exists()
+    result = prepare(recipe, broken, "--allow_partial", "true")
+    assert result.returncode == 0 and "warning: " in result.stderr and "138 languages" in result.stderr
+    assert (recipe.folder / "data" / "partial").exists()
+
+
+def test_download_says_where_it_comes_from(recipe, tree, tmp_path):
+    result = recipe("--db", tmp_path, "--stop_stage", 1, "--download", "true")
+    assert "https://multilingual.superbbenchmark.org" in refused(result)
+    assert f"{tmp_path}/SOURCE/LANGUAGE/transcript_10min_train.txt" in result.stderr
+    assert prepare(recipe, tree, "--download", "true").returncode == 0  # it is there
 
 
 def test_a_missing_transcript(recipe, broken):
@@ -297,6 +322,16 @@ def test_a_small_tree_of_common_voice(recipe, tmp_path):
         dict(rows_of("few_shot"))["tur"].split()
     )
     assert soundfile.info(train.recordings["fleurs_tur_000060"]).samplerate == 16000
+
+
+@pytest.mark.parametrize(("pairs", "mono"), [("all", 13), ("cuevas2025", 7)])
+def test_one_command_for_the_benchmark(recipe, tree, tiny_checkpoint, pairs, mono):
+    model = ["--upstream_ckpt", tiny_checkpoint]
+    result = recipe("--pairs", pairs, "--dry_run", "true", "--", "--db", tree, *model, script="local/all.sh")
+    made = trainings(result)
+    assert len({one["exp"] for one in made}) == len(made) == mono + 3
+    # 15,000 batches for a language, 300,000 for all: the benchmark's two schedules.
+    assert [one["config"] for one in made] == ["conf/train.yaml"] * mono + ["conf/train_multi.yaml"] * 3
 
 
 def test_joint_task_from_tree_to_summary(recipe, tree, tiny_checkpoint):

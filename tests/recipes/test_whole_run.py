@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -98,6 +99,14 @@ def test_mistakes_cost_one_sentence(recipe, args, message):
         (["--peft", "lora_al"], "unknown method 'lora_al' (did you mean 'lora_all'?)"),
         (["--peft", "lora", "--peft_args", "lora.rnk=4"], "rnk"),
         (["--upstream", "hubert_bse", "--upstream_ckpt", ""], "unknown upstream 'hubert_bse'"),
+        (
+            ["--dump", "layer:2"],
+            "--dump layer:2: with --peft lora_all training changes what lies above layer:0",
+        ),
+        (
+            ["--dump_dtype", "int8"],
+            "data.dump_dtype=int8 (run.sh: --dump_dtype); allowed: auto, float16, float32",
+        ),
     ],
 )
 def test_unknown_names_are_found_before_any_work(recipe, args, message):
@@ -112,6 +121,10 @@ def test_an_unknown_config_key_is_found_before_any_work(recipe):
     result = recipe(train_args="train.max_stps=3")
     assert result.returncode == 1
     assert "max_stps" in result.stderr and "max_steps" in result.stderr
+    result = recipe(train_args="train.schedule=foo train.betas=[0.9, 0.98]")
+    assert result.returncode == 1
+    assert result.stderr.startswith("run.sh: error: train.schedule=foo; allowed: constant, linear")
+    assert result.stderr.count("\n") == 1
     assert not (recipe.folder / "data").exists()
 
 
@@ -131,6 +144,7 @@ def test_stages_one_to_five(recipe):
     assert name.startswith("asr_hubert_base_lora_all_hubert_") and name.endswith("_whole")
     assert "_train.max_steps=4" in name
     exp = recipe.folder / "exp" / name
+    assert re.search("starting from activations at .* in float16", (exp / "train.log").read_text())
     assert (exp / "adapter" / "adapter.safetensors").exists() and (
         exp / "decode_test" / "score_wer" / "result.txt"
     ).exists()
@@ -140,7 +154,7 @@ def test_stages_one_to_five(recipe):
 def test_second_run_skips_every_stage_and_shows_the_result(recipe):
     result = recipe("--peft", "lora_all", "--tag", "whole")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("complete, skipped") == 5
+    assert result.stdout.count("complete, skipped") == 6  # the five stages and the activations
     assert result.stdout.splitlines()[-1].startswith("saved adapter: ")
 
 
@@ -181,7 +195,7 @@ def test_beam_search_with_an_lm_of_the_training_text(recipe):
     assert (exp / "tuned_2gram.yaml").exists() and (exp / "decode_test_2gram" / "text").exists()
     assert {row["set"] for row in rows(recipe) if row["method"] == "lora_all"} == {"test", "test_2gram"}
     again = recipe(*options)
-    assert again.stdout.count("complete, skipped") == 6  # the five stages and the n-gram
+    assert again.stdout.count("complete, skipped") == 7  # the five stages, the n-gram and the activations
 
 
 def test_the_set_that_is_absent_is_named(recipe):

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from peft_asr.peft.registry import PRESET_DIR
 from peft_asr.report import doctor, environment
 from peft_asr.report.doctor import Package, examine
+from peft_asr.upstream import SHIPPED_DIR
 
 
 @pytest.fixture
@@ -78,8 +80,8 @@ def test_optional_parts(patients):
         Package("plotter", "healthy_one", "plots", extra="plots"),
     )
     assert problems == []
-    assert "no-kenlm         not installed (language models): pip install 'peft_asr[lm]'" in report
-    assert "bits             1.0 BROKEN: OSError" in report and "pip install 'peft_asr[quant]'" in report
+    assert "no-kenlm         not installed (language models): tools/install.sh --extras lm" in report
+    assert "bits             1.0 BROKEN: OSError" in report and "tools/install.sh --extras quant" in report
     assert "plotter          1.0 [plots]" in report
 
 
@@ -93,6 +95,18 @@ def test_broken_torch_costs_only_its_lines(patients, tmp_path):
     assert "cpu " in report and "cuda" not in report
 
 
+def test_an_installation_without_its_repository(patients, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    _, problems = report_of(needed("healthy_one"))
+    assert [problem.split(" is missing")[0] for problem in problems] == [
+        f"{tmp_path}/conf/peft",
+        f"{tmp_path}/upstreams/mini_hubert/mini_hubert.pt",
+    ]
+    assert "peft_asr works from a clone of its repository" in problems[0]
+    monkeypatch.undo()
+    assert PRESET_DIR == doctor.ROOT / "conf" / "peft" and SHIPPED_DIR == doctor.ROOT / "upstreams"
+
+
 def test_doctor_itself_needs_nothing_but_python():
     # -S: without site-packages. It must run where torch, and anything else, is missing.
     root = Path(__file__).resolve().parents[2]
@@ -103,7 +117,7 @@ def test_doctor_itself_needs_nothing_but_python():
 def test_every_package_is_named_once():
     names = [package.distribution for package in doctor.PACKAGES]
     assert len(set(names)) == len(names)
-    extras = {"lm", "quant", "plots", "pr", "hf", "lhotse", "g2p"}
+    extras = {"lm", "quant", "plots", "pr", "hf", "lhotse", "g2p", "pretrain"}
     assert {package.extra for package in doctor.PACKAGES} == {None} | extras
 
 

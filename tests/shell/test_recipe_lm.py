@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.lm.models import ARPA
+
 EXP = "exp/asr_toy_model_lora"
 
 
@@ -64,7 +66,7 @@ def test_another_text_order_and_lexicon(installed):
 
 @pytest.mark.parametrize("name", ["big.arpa", "big.arpa.gz"])
 def test_a_file_is_tuned_unless_a_config_has_its_weight(installed, name):
-    (installed.folder / name).write_text("lm\n")
+    (installed.folder / name).write_text(ARPA)
     (installed.folder / "fixed.yaml").write_text("decode: {}\n")
     assert installed("--lm", name).returncode == 0
     assert installed.called("tune-decode")[0]["out"] == f"{EXP}/tuned_big.yaml"
@@ -75,7 +77,7 @@ def test_a_file_is_tuned_unless_a_config_has_its_weight(installed, name):
 
 
 def test_a_file_untuned_as_a_config_has_it(installed):
-    (installed.folder / "big.arpa").write_text("lm\n")
+    (installed.folder / "big.arpa").write_text(ARPA)
     (installed.folder / "fixed.yaml").write_text("decode: {}\n")
     result = installed("--lm", "big.arpa", "--decode_config", "fixed.yaml")
     assert result.returncode == 0, result.stderr
@@ -83,9 +85,10 @@ def test_a_file_untuned_as_a_config_has_it(installed):
     (decode,) = installed.called("decode")
     assert (decode["decode_config"], decode["lm"]) == ("fixed.yaml", "big.arpa")
     assert decode["out"] == f"{EXP}/decode_test_fixed_big"
-    assert installed.called("count")[0]["config"] == "fixed.yaml"  # looked at before the first stage
+    (check,) = installed.called("count")  # looked at before the first stage
+    assert (check["check"], check["decode_config"], check["lm"]) == ("true", "fixed.yaml", "big.arpa")
     # An LM that has changed is not the one that was decoded with.
-    (installed.folder / "big.arpa").write_text("another\n")
+    (installed.folder / "big.arpa").write_text(ARPA + "\n")
     installed("--stage", "4", "--lm", "big.arpa", "--decode_config", "fixed.yaml")
     assert len(installed.called("decode")) == 1
     installed("--stage", "4", "--lm", "big.arpa", "--tune_lm", "false")
@@ -150,3 +153,20 @@ def test_without_the_extra_it_is_said_before_stage_one(toy):
     assert result.returncode == 1 and not (toy.folder / "data").exists()
     assert "--lm needs flashlight-text and kenlm, and they are not installed" in result.stderr
     assert "install.sh --extras lm" in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "--lm big.arpa: the file is empty"),
+        (ARPA[:225], "big.arpa:16: '-0.8293' is no 2-gram"),
+        (ARPA.replace("\\end\\", ""), "big.arpa:22: the file ends without '\\end\\'"),
+        ("words\n", "big.arpa is no ARPA file (no line '\\data\\') and no KenLM binary"),
+    ],
+)
+def test_a_damaged_file_is_found_before_the_first_stage(installed, content, message):
+    (installed.folder / "big.arpa").write_text(content)
+    result = installed("--lm", "big.arpa")
+    assert result.returncode == 1
+    assert message in result.stderr and result.stderr.count("\n") == 1
+    assert not (installed.folder / "data").exists()

@@ -9,8 +9,8 @@ def test_a_run_then_nothing_to_do(toy):
     result = toy()
     assert result.returncode == 0, result.stderr
     assert [line.split()[0] for line in toy.calls] == [
-        "count", "data", *["validate-data-dir"] * 3, *["dump-audio"] * 3, "tokens", "train", "decode", "score",
-        "results", "table",
+        "count", "data", *["validate-data-dir"] * 3, *["dump-audio"] * 3, "tokens", "dump-features", "train",
+        "decode", "score", "results", "table",
     ]  # fmt: skip
     (train,) = toy.called("train")
     assert train["train_dir"] == "dump/audio/train" and train["valid_dir"] == "dump/audio/dev"
@@ -28,7 +28,7 @@ def test_a_run_then_nothing_to_do(toy):
     for log in ("dump/log/audio/dev.log", f"exp/{NAME}/log/train.log", f"exp/{NAME}/log/decode_test.log"):
         assert f"log: {log}" in result.stdout and (toy.folder / log).exists()
     again = toy()
-    assert again.stdout.count("complete, skipped") == 5
+    assert again.stdout.count("complete, skipped") == 6
     assert [line.split()[0] for line in toy.calls] == ["count", "table"]
 
 
@@ -64,7 +64,7 @@ def test_duration_limits_reach_training_only(toy):
     having = [
         line.split()[0] for line in result.stdout.splitlines() if "data.min_s=0.5 data.max_s=20" in line
     ]
-    assert len(having) == 2  # count and train
+    assert len(having) == 3  # count, dump-features and train
     (train,) = [line for line in result.stdout.splitlines() if " train --config" in line]
     assert "data.min_s=0.5 data.max_s=20" in train
 
@@ -82,7 +82,7 @@ def test_two_normalisers_share_the_audio_and_nothing_else(toy):
     assert toy.called("score")[0]["normalizer"] == "basic"
     # To and fro: everything of either is still there.
     for options in ([], ["--normalizer", "basic"]):
-        assert toy(*options).stdout.count("complete, skipped") == 5, options
+        assert toy(*options).stdout.count("complete, skipped") == 6, options
 
 
 def test_shared_audio_keeps_the_transcripts_it_has(toy):
@@ -118,7 +118,7 @@ def test_tasks_with_languages(toy, task):
     toy(LANGUAGES="yes")
     assert toy.called("tokens")[0]["out"] == "dump/tokens/train_char"
     assert toy.called("score")[0]["ref_lang"] == "dump/audio/test/utt2lang"
-    assert toy("--task", task, LANGUAGES="yes").stdout.count("complete, skipped") == 5
+    assert toy("--task", task, LANGUAGES="yes").stdout.count("complete, skipped") == 6
 
 
 def test_a_corpus_without_languages(toy):
@@ -209,6 +209,27 @@ def test_the_recipes_note_is_kept(toy):
     assert toy.called("results")[0]["note"] == "partial; not official"
 
 
+def test_a_recipe_with_a_picture_has_it_drawn_anew(toy):
+    assert toy().returncode == 0 and not any("--plot" in line for line in toy.calls)
+    (toy.folder / "README.md").write_text("![](results.png)\n")
+    script = toy.folder / "run.sh"
+    script.write_text(script.read_text().replace("data_inputs=()", "data_inputs=()\nplot_tag='^bpe'"))
+    toy()
+    (call,) = toy.called("results")
+    assert call == {"out": "RESULTS.md", "plot": "results.png", "plot_tag": "^bpe"}
+    assert toy.calls[-1].startswith("table")
+    # Once drawn, only after new results; a picture that cannot be drawn costs nothing else.
+    (toy.folder / "results.jsonl").touch()
+    (toy.folder / "results.png").touch()
+    toy()
+    assert toy.called("results") == []
+    result = toy("--stage", "5", "--overwrite", "true", FAIL="no")
+    assert result.returncode == 0
+    (toy.folder / "results.jsonl").write_text("{}\n")
+    result = toy(FAIL="results")
+    assert result.returncode == 0 and "results.png stays as it was" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -216,7 +237,12 @@ def test_the_recipes_note_is_kept(toy):
         (["--task", "pr", "--token_type", "bpe"], "--task pr takes --token_type phone, not 'bpe'"),
         (["--task", "pr"], "--token_type phone needs --lexicon FILE; got ''"),
         (["--normalizer", "basics"], "unknown --normalizer 'basics' (did you mean 'basic'?)"),
-        (["--dump", "auto"], "--dump auto is not available in this version; allowed: none"),
+        (["--dump_limit_gb", "all"], "--dump_limit_gb is a number of gigabytes, e.g. 50; got 'all'"),
+        (["--dump", "none", "--dump_test", "true"], "--dump_test true decodes from activations, of which --dump none"),
+        (["--lang", "zz"], "'zz' is the code of no language; give --lang one of two letters"),
+        (["--lang", "qqq"], "'qqq' is the code of no language"),
+        (["--lang", "French"], "'French' is no language code (did you mean 'fra'?)"),
+        (["--lang", "de", "--normalizer", "french"], "--normalizer french is for French, and the language is 'de'"),
         (["--ngpu", "all"], "--ngpu is auto or a whole number from 0, got 'all'"),
         (["--num_nodes", "0"], "--num_nodes and --num_processes take whole numbers from 1, got '0'"),
         (["--ngpu", "2", "--num_processes", "2"], "--num_processes is for training on a CPU (--ngpu 0)"),

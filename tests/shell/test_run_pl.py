@@ -94,11 +94,31 @@ def test_a_jobs_own_status_is_not_taken_for_that(tmp_path):
     assert "failed with exit status 74; the end of x.log:\n    words\n" in result.stderr
 
 
-def test_a_killed_job(tmp_path):
-    result = run(tmp_path, "x.log", "sh", "-c", "echo words; kill -9 $$")
+@pytest.mark.parametrize(
+    ("options", "messages"),
+    [
+        ([], "run.pl: 1 of 1 jobs {}; the end of x.log:\n    words\n"),
+        (["--show", "true"], "run.pl: the job {}, see above; log: x.log\n"),
+    ],
+)
+def test_a_killed_job(tmp_path, options, messages):
+    result = run(tmp_path, *options, "x.log", "sh", "-c", "echo words >&2; kill -9 $$")
     assert result.returncode == 1
-    assert "failed with exit status 137 (SIGKILL), as jobs do that take too much memory" in result.stderr
-    assert "    words\n" in result.stderr
+    # What bash has to say about it ("line 66: 1234 Killed") is not there.
+    why = "failed with exit status 137 (SIGKILL), as jobs do that take too much memory"
+    assert result.stderr == messages.format(why)
+    assert result.stdout == ("words\n" if options else "")
+
+
+def test_on_a_terminal_messages_go_there_as_they_are(tmp_path):
+    command = f"{RUN} --show true x.log sh -c 'echo out; echo bar >&2; test -t 2 && echo drawn; kill -9 $$'"
+    result = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], cwd=tmp_path, capture_output=True, text=True
+    )
+    shown = result.stdout.replace("\r", "").splitlines()
+    assert {"out", "bar", "drawn"} <= set(shown) and not any("Killed" in line for line in shown)
+    log = (tmp_path / "x.log").read_text()
+    assert "out\ndrawn\n" in log and "bar\n" not in log.replace("echo bar", "")
 
 
 def test_threads_and_hidden_gpus(tmp_path):
@@ -153,6 +173,24 @@ def test_interrupted_it_leaves_no_process(tmp_path, sent, status):
     assert process.wait() == status
     assert [pid for pid in pids.read_text().split() if _runs(int(pid))] == []
     assert "# ended" in (tmp_path / "x.1.log").read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--show", "true"]])
+def test_a_job_that_is_stopped_for_a_while_has_not_ended(tmp_path, options):
+    command = [RUN, *options, "x.log", "bash", "-c", "echo $$ > pid; sleep 0.3; echo done"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    pid = tmp_path / "pid"
+    while not pid.exists() or not pid.read_text():
+        time.sleep(0.02)
+    group = os.getpgid(int(pid.read_text()))
+    os.killpg(group, signal.SIGSTOP)
+    time.sleep(0.5)
+    assert process.poll() is None
+    os.killpg(group, signal.SIGCONT)
+    output, _ = process.communicate()
+    assert (process.returncode, output) == (0, "done\n" if options else "")
 
 
 def _runs(pid: int) -> bool:

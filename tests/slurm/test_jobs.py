@@ -71,6 +71,24 @@ def test_a_process_killed_by_sigkill_is_reported_with_its_log(slurm_pl):
     assert "the end of x.log:\n    before\n" in result.stderr
 
 
+def test_a_full_disk_is_named(slurm_pl, tmp_path):
+    (tmp_path / "x.log").symlink_to("/dev/full")
+    result = slurm_pl("x.log", "touch", "ran")
+    assert result.returncode == 1 and not (tmp_path / "ran").exists()
+    assert result.stderr == (
+        "slurm.pl: error: cannot write the log x.log: is the disk full? (the job was not started)\n"
+    )
+    (tmp_path / "file").touch()
+    result = slurm_pl("file/sub/x.log", "true")
+    assert result.returncode == 2
+    assert "cannot write the log file/sub/x.log: Not a directory (the job was not submitted)" in result.stderr
+
+
+def test_a_jobs_own_status_is_not_taken_for_that(slurm_pl):
+    result = slurm_pl("x.log", "sh", "-c", "echo words; exit 74")
+    assert result.returncode == 74 and "exit status 74; the end of x.log:\n    words\n" in result.stderr
+
+
 def test_interrupted_it_cancels_the_job(slurm_pl, cluster, tmp_path):
     for sent, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         process = slurm_pl(

@@ -7,7 +7,7 @@ import pytest
 
 from peft_asr.bin.main import main
 from peft_asr.errors import UserError
-from peft_asr.text.normalize import NORMALIZERS, get_normalizer
+from peft_asr.text.normalize import NORMALIZERS, check_language, get_normalizer
 
 # normaliser, language, text, what it becomes
 CASES = [
@@ -116,6 +116,27 @@ def test_only_letters_marks_numbers_and_joiners_are_left():
 def test_languages_that_are_wrong_or_missing(name, lang, text, message):
     with pytest.raises(UserError, match=message):
         get_normalizer(name)(text, lang)
+
+
+@pytest.mark.parametrize("code", ["tr", "TR", "sw", "mdw", "pt-BR", "rm-sursilv", "fra_mls", "yue", "que"])
+def test_codes_of_languages(code):
+    check_language("basic", code)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("none", "zz", "'zz' is the code of no language; give --lang one of two letters"),
+        ("basic", "zz-ZZ", "'zz-ZZ' is the code of no language"),
+        ("none", "qqq", "'qqq' is the code of no language"),
+        ("none", "French", r"'French' is no language code \(did you mean 'fra'\?\)"),
+        ("french", "de", "--normalizer french is for French, and the language is 'de'"),
+        ("frnch", "de", "unknown --normalizer 'frnch'"),
+    ],
+)
+def test_languages_are_refused_before_there_are_texts(name, code, message):
+    with pytest.raises(UserError, match=message):
+        check_language(name, code)
 
 
 def test_unknown_name():

@@ -44,7 +44,7 @@ class Runner:
         """Seconds of one step."""
         began = time.perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.task.loss(*self.model(self.batch.wavs, self.batch.wav_lengths), self.batch)
+        loss = self.task.loss(*self.model(self.batch.inputs, self.batch.wav_lengths), self.batch)
         penalty = self.model.penalty()
         (loss if penalty is None else loss + penalty).backward()
         self.optimizer.step()

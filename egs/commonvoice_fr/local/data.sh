@@ -8,6 +8,7 @@ hours=10h        # of training speech, or all
 data_seed=0      # which speakers and clips
 train_set=train  # name of the training set
 download=false   # say where the corpus comes from, if it is not there
+allow_partial=false  # go on with what there is of a release that is not whole
 . "${root}/utils/parse_options.sh"
 . "${root}/utils/log.sh"
 . ./db.sh
@@ -19,4 +20,4 @@ if ${download} && ! ls "${db}/${lang}/validated.tsv" "${db}"/cv-corpus-*/"${lang
         "and ${db}/cv-corpus-VERSION/${lang}/clips/ exist, and run the same command again"
 fi
 python3 local/prepare.py --db "${db}" --lang "${lang}" --hours "${hours}" --data_seed "${data_seed}" \
-    --train_set "${train_set}" --out data
+    --train_set "${train_set}" --allow_partial "${allow_partial}" --out data

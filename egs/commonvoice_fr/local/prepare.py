@@ -11,7 +11,7 @@ from pathlib import Path
 
 import soundfile
 from draw import TOLERANCE_S, draw, parse_hours, shuffled
-from release import check_whole, find_language
+from release import check_needed, check_whole, find_language
 from tsv import Clip, read_clips, read_durations
 
 from peft_asr.data.data_dir import write_data_dir, write_partial
@@ -25,9 +25,10 @@ def main() -> None:
     args = parse_args()
     target_s = None if args.hours == "all" else parse_hours(args.hours, ", or all")
     folder = find_language(args.db, args.lang)
-    whole = check_whole(folder)
+    check_needed(folder)
     listed = {name: read_clips(folder / f"{name}.tsv") for name in ("validated", "dev", "test")}
     files = {entry.name for entry in (folder / "clips").iterdir()}
+    whole = check_whole(folder, listed, files, args.allow_partial == "true")
     tables = {name: with_audio(clips, files, folder / f"{name}.tsv") for name, clips in listed.items()}
     durations = read_durations(folder / "clip_durations.tsv")
     seconds = Lengths(folder / "clips", durations)
@@ -41,7 +42,6 @@ def main() -> None:
     for name, clips in sets.items():
         write_clips(args.out / name, clips, folder / "clips", args.lang, durations)
         print(f"{name}: {len(clips):,} clips of {len({clip.speaker for clip in clips}):,} speakers")
-    whole = whole and all(clip.file in files for clips in listed.values() for clip in clips)
     write_partial(args.out / "partial", whole, {"lang": args.lang})
 
 
@@ -54,6 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--hours", required=True, help="a duration, or all")
     parser.add_argument("--data_seed", type=int, required=True)
     parser.add_argument("--train_set", required=True)
+    parser.add_argument("--allow_partial", choices=("true", "false"), required=True)
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
@@ -63,10 +64,8 @@ def with_audio(clips: list[Clip], files: set[str], table: Path) -> list[Clip]:
     unique = list({clip.file: clip for clip in clips}.values())
     there = [clip for clip in unique if clip.file in files]
     spoken = [clip for clip in there if clip.sentence]
-    absent = next((clip.file for clip in unique if clip.file not in files), "")
     for removed, why in (
         (len(clips) - len(unique), "are listed twice"),
-        (len(unique) - len(there), f"have no file in clips/, e.g. {absent}"),
         (len(there) - len(spoken), "have no sentence"),
     ):
         if removed:
@@ -100,8 +99,14 @@ class Lengths:
     def __init__(self, clips: Path, durations: dict[str, float]):
         self.clips, self.durations = clips, durations
         self.unreadable: list[str] = []
+        self.told: dict[str, float | None] = {}
 
     def __call__(self, file: str) -> float | None:
+        if file not in self.told:
+            self.told[file] = self._look_up(file)
+        return self.told[file]
+
+    def _look_up(self, file: str) -> float | None:
         path = self.clips / file
         if path.stat().st_size == 0:
             self.unreadable.append(f"{file} (empty, 0 bytes)")
@@ -119,7 +124,7 @@ def draw_hours(clips: list[Clip], target_s: float, seconds: Lengths, args: argpa
     """Clips of ``target_s`` seconds by speakers in a random order.
 
     Raises:
-        UserError: there is less.
+        UserError: there is less, or no clip is short enough.
     """
     by_file = {clip.file: clip for clip in clips}
     of_speaker: dict[str, list[str]] = {}
@@ -139,12 +144,19 @@ def draw_hours(clips: list[Clip], target_s: float, seconds: Lengths, args: argpa
             f"{total_s:,.0f} s ({total_s / 3600:.2f} h) of {len(of_speaker):,} speakers; ask for less, or take "
             "--hours all"
         )
+    if not drawn:
+        raise UserError(
+            f"the subset of --data_seed {args.data_seed} is empty: --hours {args.hours} asks for {target_s:g} s, and "
+            f"the shortest clip of '{args.lang}' has {min(s for s in map(seconds, by_file) if s is not None):.1f} s"
+        )
+    chosen = [by_file[file] for file in drawn]
+    speakers = len({clip.speaker for clip in chosen})
     print(  # short: what is left are clips that are too long
-        f"{'warning: ' if short else ''}{args.train_set}: {total_s:,.1f} of {target_s:,.0f} s, drawn from "
-        f"{len(of_speaker):,} speakers (--data_seed {args.data_seed})",
+        f"{'warning: ' if short else ''}{args.train_set}: {total_s:,.1f} of {target_s:,.0f} s, "
+        f"{speakers:,} of {len(of_speaker):,} speakers drawn (--data_seed {args.data_seed})",
         file=sys.stderr if short else sys.stdout,
     )
-    return [by_file[file] for file in drawn]
+    return chosen
 
 
 def write_clips(

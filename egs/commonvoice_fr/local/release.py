@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from tsv import Clip
+
 from peft_asr.errors import UserError, nearest
 
 # What every release has had since the first in this format.
@@ -48,11 +50,11 @@ def find_language(db: Path, lang: str) -> Path:
     return found[0]
 
 
-def check_whole(folder: Path) -> bool:
-    """Whether all tables of a release are there; says which are not.
+def check_needed(folder: Path) -> None:
+    """Whether there is what the recipe cannot do without.
 
     Raises:
-        UserError: something that the recipe needs is missing.
+        UserError: something of it is missing.
     """
     lacking = [name for name in NEEDED if not (folder / name).exists()]
     if lacking:
@@ -61,13 +63,39 @@ def check_whole(folder: Path) -> bool:
             f"{folder} is half there: expected {', '.join(NEEDED)}; missing: {', '.join(lacking)}; "
             f"found: {', '.join(have) or 'nothing'}"
         )
+
+
+def check_whole(folder: Path, listed: dict[str, list[Clip]], files: set[str], allow_partial: bool) -> bool:
+    """Whether all tables of a release are there, and the clips of those that are read; says what is not.
+
+    Args:
+        folder: of the language.
+        listed: name of a table -> its clips.
+        files: what is in ``clips/``.
+        allow_partial: go on with what there is.
+
+    Raises:
+        UserError: something is missing and ``allow_partial`` is not set.
+    """
     absent = [name for name in TABLES if not (folder / name).exists()]
-    if absent:
+    lacks = [f"it has no {', '.join(absent)}"] if absent else []
+    for name, clips in listed.items():
+        gone = sorted({clip.file for clip in clips} - files)
+        if gone:
+            lacks.append(
+                f"of {len(clips):,} clips of {name}.tsv {len(gone):,} are not in clips/, e.g. {gone[0]}"
+            )
+    if lacks and not allow_partial:
+        raise UserError(
+            f"{folder} is not a whole release: {'; '.join(lacks)}; --allow_partial true takes what is there and "
+            "marks the results"
+        )
+    if lacks:
         print(
-            f"warning: {folder} is not a whole release: it has no {', '.join(absent)}; results are marked partial",
+            f"warning: {folder} is not a whole release: {'; '.join(lacks)}; results are marked partial",
             file=sys.stderr,
         )
-    return not absent
+    return not lacks
 
 
 def _has_table(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from peft_asr.errors import UserError
 DEV_FROM_TRAIN = "dev_from_train"  # the stand-in for a missing dev-clean
 DEV_SHARE = 0.1  # of the readers
 SEED = 0
+SHOWN = 8  # names in an error about a wrong folder
 
 
 @dataclass(order=True)
@@ -53,16 +54,17 @@ def read_parts(table: Path, corpus: Path, only: Iterable[str] | None = None) -> 
     Raises:
         UserError: no such folder, a part of ``only`` that the table does not know, or a bad transcript.
     """
-    if not corpus.is_dir():
-        raise UserError(
-            f"there is no {corpus}: --db names the folder that holds LibriSpeech/, --download true fetches it"
-        )
     with open(table, encoding="utf-8", newline="") as handle:
         rows = {row["part"]: row for row in csv.DictReader(handle, delimiter="\t")}
     wanted = list(rows if only is None else only)
     unknown = [name for name in wanted if name not in rows]
     if unknown:
         raise UserError(f"unknown part '{unknown[0]}' of LibriSpeech; allowed: {', '.join(rows)}")
+    if not corpus.is_dir():
+        raise UserError(
+            f"there is no {corpus}: --db names the folder that holds LibriSpeech/ with {', '.join(wanted)}; "
+            f"found {_entries(corpus.parent)}; --download true fetches what is missing"
+        )
     parts = [
         Part(name, rows[name]["set"], int(rows[name]["utterances"]), read_part(corpus / name))
         for name in wanted
@@ -124,6 +126,15 @@ def write_utterances(folder: Path, utterances: list[Utterance]) -> None:
             "utt2spk": {u.utt_id: u.speaker for u in utterances},
         },
     )
+
+
+def _entries(folder: Path) -> str:
+    """What lies where the corpus was looked for, for an error."""
+    if not folder.is_dir():
+        return f"no folder {folder}"
+    names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"there: {', '.join(names[:SHOWN]) or 'nothing'}{more}"
 
 
 def _lines(trans: Path) -> list[str]:

@@ -14,14 +14,13 @@ from collections import Counter
 from pathlib import Path
 
 import soundfile
-from tree import TRANSCRIPTS, read_conf
+from tree import CONF, TRANSCRIPTS, read_conf
 
 from peft_asr.data.audio import SAMPLE_RATE_HZ, read_audio
 from peft_asr.data.corpus.table_files import read_tsv
 from peft_asr.errors import UserError
 from peft_asr.files import atomic_path, write_text
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
 CODES = {
     "ca": "cat", "de": "deu", "en": "eng", "es": "spa", "fr": "fra",
     "nl": "nld", "pl": "pol", "pt": "por", "ru": "rus", "rw": "kin", "tr": "tur",

@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 
 from phones import to_phones
-from tree import Pair, Reader, Utterance, find_pairs, read_conf
+from tree import CONF, Pair, Reader, Utterance, find_pairs, read_conf
+from whole import check_whole
 
 from peft_asr.data.data_dir import write_data_dir, write_partial
 from peft_asr.errors import UserError, nearest
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
-BENCHMARK_LANGUAGES = 143
 PHONE_TRACKS = ("jpn", "cmn")
 
 
@@ -53,30 +52,6 @@ def main() -> None:
         write_set(args.out / f"{names[part]}{args.suffix}", utterances)
     # It names no sets: they are what they would be.
     write_partial(args.out / "partial", not partial, {"corpus": "partial"})
-
-
-def check_whole(corpus: Path, sources: list[str], there: list[Pair], allow_partial: bool) -> bool:
-    """Whether parts are missing; say what was found of what was expected.
-
-    Raises:
-        UserError: sources are missing and ``allow_partial`` is not set.
-    """
-    found = {pair.source for pair in there}
-    languages = {pair.language for pair in there}
-    missing = [source for source in sources if source not in found]
-    line = (
-        f"found {len(sources) - len(missing)} of {len(sources)} sources and {len(languages)} of "
-        f"{BENCHMARK_LANGUAGES} languages"
-    )
-    print(line)
-    if missing and not allow_partial:
-        raise UserError(
-            f"{corpus} is not whole: {line}; missing: {', '.join(missing)}; "
-            "--allow_partial true takes what is there and marks the results"
-        )
-    if others := sorted(found - set(sources)):
-        print(f"sources that the benchmark does not have: {', '.join(others)}")
-    return bool(missing)
 
 
 def choose_pairs(there: list[Pair], name: str) -> list[Pair]:

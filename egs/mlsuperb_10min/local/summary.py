@@ -13,12 +13,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from superb_s import reference_values, superb_s
-from tree import read_conf
+from tree import CONF, read_conf
 
 from peft_asr.errors import UserError, nearest
 from peft_asr.files import read_json
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
 FAMILY_UNKNOWN = "not in conf/languages.tsv"
 REFERENCES = ("original", "mhubert147")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from peft_asr.errors import UserError
 
+CONF = Path(__file__).resolve().parents[1] / "conf"
 TRANSCRIPTS = {
     ("train", "10min"): "transcript_10min_train.txt",
     ("train", "1h"): "transcript_1h_train.txt",

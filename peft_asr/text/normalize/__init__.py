@@ -17,9 +17,10 @@ from peft_asr.errors import UserError, nearest
 from peft_asr.text.normalize.base import clean, none
 from peft_asr.text.normalize.basic import basic
 from peft_asr.text.normalize.french import french
+from peft_asr.text.normalize.languages import check_code
 from peft_asr.text.normalize.mlsuperb import mlsuperb
 
-__all__ = ["NORMALIZERS", "Normalizer", "clean", "get_normalizer"]
+__all__ = ["NORMALIZERS", "Normalizer", "check_language", "clean", "get_normalizer"]
 
 Normalizer = Callable[[str, str | None], str]
 
@@ -43,3 +44,13 @@ def get_normalizer(name: str) -> Normalizer:
             f"unknown --normalizer '{name}'{nearest(name, NORMALIZERS)}; allowed: {', '.join(NORMALIZERS)}"
         )
     return NORMALIZERS[name]
+
+
+def check_language(name: str, code: str) -> None:
+    """Refuse a language before there are texts of it.
+
+    Raises:
+        UserError: it is no code, no language's, or not one that the normaliser ``name`` is for.
+    """
+    check_code(code)
+    get_normalizer(name)("", code)
