@@ -14,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+# In bfloat16 a kernel is compiled for every new length, which takes longer than to compute some frames too many.
+_ROUNDED_SAMPLES = 10240
+
 
 class Products:
     """The blocks of a frontend, without autograd.
@@ -36,18 +39,22 @@ class Products:
             return pad_sequence([self._one(wav[:n], weights, dtype) for wav, n in pairs], batch_first=True)
 
     def _one(self, wav: Tensor, weights: list[list[Tensor]], dtype: torch.dtype) -> Tensor:
+        frames = samples = len(wav)
+        if dtype != torch.float32:
+            wav = F.pad(wav, (0, -samples % _ROUNDED_SAMPLES))
         x = wav[:, None]
         for block, products in zip(self.blocks, weights, strict=True):
             conv, norm, activation = block[0], _norm(block), block[-1]
+            frames = (frames - conv.kernel_size[0]) // conv.stride[0] + 1
             if isinstance(norm, nn.GroupNorm):
-                x = _normalised_first(x, conv, norm, dtype)
+                x = _normalised_first(x, samples, conv, norm, dtype)
             else:
                 x = _convolve(x.to(dtype), conv, products)
             if isinstance(norm, nn.LayerNorm):
                 shape = norm.normalized_shape
                 x = F.layer_norm(x.float(), shape, norm.weight.float(), norm.bias.float(), norm.eps).to(dtype)
             x = activation(x)
-        return x
+        return x[:frames]
 
     def _all_weights(self, dtype: torch.dtype) -> list[list[Tensor]]:
         # Made once: frozen weights change only when somebody loads others.
@@ -102,12 +109,15 @@ def _convolve(x: Tensor, conv: nn.Conv1d, products: list[Tensor]) -> Tensor:
     return y if conv.bias is None else y.add_(conv.bias.detach().to(y.dtype))
 
 
-def _normalised_first(x: Tensor, conv: nn.Conv1d, norm: nn.GroupNorm, dtype: torch.dtype) -> Tensor:
-    """Convolution of a waveform and the norm of each channel over time. x: (N, 1). Returns (T, O)."""
+def _normalised_first(
+    x: Tensor, samples: int, conv: nn.Conv1d, norm: nn.GroupNorm, dtype: torch.dtype
+) -> Tensor:
+    """Convolution of a waveform, and the norm of each channel over its ``samples``. x: (N, 1). Returns (T, O)."""
+    kernel, stride = conv.kernel_size[0], conv.stride[0]
     # In bfloat16 a constant in the waveform would take the place of the speech.
-    windows = (x[:, 0] - x.mean()).unfold(0, conv.kernel_size[0], conv.stride[0])
+    windows = (x[:, 0] - x[:samples].mean()).unfold(0, kernel, stride)
     weight = conv.weight.detach()[:, 0].double()
-    exact = windows.double()
+    exact = windows[: (samples - kernel) // stride + 1].double()
     mean = exact.mean(dim=0)
     centred = exact - mean
     covariance = centred.t() @ centred / len(exact)

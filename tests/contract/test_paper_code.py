@@ -14,5 +14,7 @@ def test_lora_that_never_trained_is_caught(variant, tiny_checkpoint):
 
 @pytest.mark.parametrize("variant", ["BypassedLora", "NoGradLora"])
 def test_lora_that_changes_nothing_is_caught(variant, tiny_checkpoint):
-    with pytest.raises(AssertionError, match="in eval mode the trained encoder gives what it gave before training"):
+    with pytest.raises(
+        AssertionError, match="in eval mode the trained encoder gives what it gave before training"
+    ):
         checks.check_acts(Case(f"tools.paper_code:{variant}", "hubert"), tiny_checkpoint)

@@ -50,7 +50,7 @@ def test_its_gradients_are_those_of_full_fine_tuning(options, tiny_checkpoints):
     everything = gradients(Case("full", "hubert_large", {"dropout": False}).build(path))
     assert len(some) < len(everything)
     for name, gradient in some.items():
-        torch.testing.assert_close(gradient, everything[name], atol=1e-7, rtol=1e-4)
+        torch.testing.assert_close(gradient, everything[name], atol=1e-6, rtol=1e-4)
 
 
 def test_only_what_trains_has_dropout(tiny_checkpoint):
