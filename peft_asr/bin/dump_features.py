@@ -22,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", required=True, nargs="+", metavar="DIR", help="sets of stage 2 (dump/audio/SET)"
     )
     add_dump_arguments(parser)
-    parser.add_argument(
-        "--dump_limit_gb", type=float, default=50.0, help="more is not written, GB in all"
-    )
+    parser.add_argument("--dump_limit_gb", type=float, default=50.0, help="more is not written, GB in all")
     parser.add_argument("--seed", type=int, default=None, help="as in training (seed)")
     parser.add_argument("--nj", type=int, default=1, help="processes, each with the upstream in memory")
     parser.add_argument("--ngpu", type=gpus, default="auto", help="1: on the GPU, with one process")
