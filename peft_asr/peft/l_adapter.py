@@ -89,7 +89,8 @@ class LayerAdapters(nn.Module):
         shares = [1.0] if self.weights is None else torch.softmax(self.weights, dim=0)
         total = 0.0
         for share, (index, adapter) in zip(shares, self.adapters.items(), strict=True):
-            total = total + share * adapter(states[int(index) + 1])
+            state = states[int(index) + 1]
+            total = total + share * adapter(state.float() if state.dtype == torch.float16 else state)
         return total
 
 

@@ -208,7 +208,7 @@ class Encoder(nn.Module):
 
     def _stored(self, inputs: Tensor) -> list[Tensor]:
         """The hidden states of a dump at the top, or the last alone."""
-        return [inputs.float()] if inputs.ndim == 3 else [state.float() for state in inputs.unbind(dim=1)]
+        return [inputs.float()] if inputs.ndim == 3 else list(inputs.unbind(dim=1))
 
     def _frames(self, lengths: Tensor) -> Tensor:
         """(B,) samples -> (B,) frames, of utterances that ran alone."""

@@ -38,12 +38,33 @@ class WeightedSum(nn.Module):
         self.normalize = normalize
 
     def forward(self, states: list[Tensor]) -> Tensor:
-        """states: L+1 tensors (B, T, D). Returns (B, T, D)."""
+        """states: L+1 tensors (B, T, D), from a dump in its type. Returns (B, T, D)."""
         shares = torch.softmax(self.weights, dim=0)
-        if self.normalize:
-            states = [nn.functional.layer_norm(state, state.shape[-1:]) for state in states]
+        if not self.normalize and not any(state.requires_grad for state in states):
+            return _FrozenSum.apply(shares, *states)
         # One state at a time: stacking them would hold all of them a second time.
-        total = shares[0] * states[0]
-        for share, state in zip(shares[1:], states[1:], strict=True):
+        total = 0.0
+        for share, state in zip(shares, states, strict=True):
+            state = state.float() if state.dtype == torch.float16 else state
+            if self.normalize:
+                state = nn.functional.layer_norm(state, state.shape[-1:])
             total = total + share * state
         return total
+
+
+class _FrozenSum(torch.autograd.Function):
+    """A weighted sum of states that do not train: kept for the backward pass as they are, one at a time in float32."""
+
+    @staticmethod
+    def forward(ctx, shares: Tensor, *states: Tensor) -> Tensor:
+        ctx.save_for_backward(*states)
+        total = shares[0] * states[0].float()
+        for share, state in zip(shares[1:], states[1:], strict=True):
+            total = total + share * state.float()
+        return total
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return torch.stack([(grad * state.float()).sum() for state in ctx.saved_tensors]), *[None] * len(
+            ctx.saved_tensors
+        )
