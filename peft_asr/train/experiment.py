@@ -15,7 +15,7 @@ from typing import Any
 from peft_asr.config import Config, config_to_dict, load_config, save_config
 from peft_asr.errors import UserError
 
-# Options that cannot change what is learned may differ when a run goes on. Where it really starts, from which activations
+# Options that cannot change what is learned may differ when a run goes on. Where it really starts, from activations
 # or from audio, is kept with its state and compared there.
 _FREE = ("data.num_workers", "data.dump", "train.log_every", "train.save_every", "decode.")
 
