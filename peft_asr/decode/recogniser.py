@@ -12,7 +12,6 @@ from peft_asr.errors import UserError
 from peft_asr.tasks import Reading, get_task
 from peft_asr.tasks.adapter import load_adapter
 from peft_asr.train.precision import autocast, autocast_dtype, pick_device
-from peft_asr.train.storage import halve_frozen
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Recogniser:
         self.model = loaded.model.eval().requires_grad_(False).to(self.device)
         self.config, self.tokenizer = loaded.config, loaded.tokenizer
         self.dtype = autocast_dtype(self.config.train.dtype if dtype == "auto" else dtype, self.device)
-        halve_frozen(self.model.encoder, self.dtype)
+        self.model.halve_frozen(self.dtype)
         self.task = get_task(self.config.task, self.tokenizer, self.config.head.name)
 
     @torch.inference_mode()

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from peft_asr.errors import UserError, nearest
 from peft_asr.peft import Injected
+from peft_asr.tasks.storage import halve_frozen
 from peft_asr.upstream.boundary import boundary_name, parse_boundary
 from peft_asr.upstream.encoder import Encoder, Masker
 
@@ -59,6 +60,10 @@ class SpeechModel(nn.Module):
 
     def _place(self, name: str) -> int:
         return parse_boundary(name, len(self.encoder.layers))
+
+    def halve_frozen(self, dtype: torch.dtype | None) -> int:
+        """Keep frozen maps in the type that autocast multiplies in; see ``storage``."""
+        return halve_frozen(self.encoder, dtype)
 
     def parameter_groups(self) -> dict[str, list[tuple[str, nn.Parameter]]]:
         """``head``, ``method`` and ``backbone`` -> (name, parameter) of everything that trains."""

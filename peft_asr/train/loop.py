@@ -26,7 +26,6 @@ from peft_asr.train.ranks import ALONE, Ranks
 from peft_asr.train.state import load_state, save_state
 from peft_asr.train.step import NonfiniteGuard, apply, gather
 from peft_asr.train.stop import Interrupted, StopSignals
-from peft_asr.train.storage import halve_frozen
 from peft_asr.train.stream import BatchStream, count_steps
 from peft_asr.train.validate import Validation, validate
 
@@ -84,7 +83,7 @@ def fit(
         model.start(first.inputs, first.wav_lengths, first.at)
         ranks.follow_leader(list(model.trainable_state().values()))
     model.begin(total_steps)
-    halve_frozen(model.encoder, dtype)
+    model.halve_frozen(dtype)
     progress = progress or Progress()
     if ranks.leader:
         log.cut_back(progress.step, progress.validated_step)

@@ -144,7 +144,7 @@ def test_a_recipes_own_file_then_the_named_one_wins(call, tmp_path):
         (["JOB=3:1", "x.JOB.log", "true"], "is an empty range"),
         (["--num-threads", "two", "x.log", "true"], "take whole numbers, got 'two'"),
         (["x.log"], "usage: slurm.pl"),
-        (["bin/sbatch/x.log", "true"], "bin/sbatch: File exists"),
+        (["bin/sbatch/x.log", "true"], "cannot write the log bin/sbatch/x.log: File exists"),
     ],
 )
 def test_wrong_calls(call, args, message):

@@ -130,7 +130,7 @@ def test_pr(world, tmp_path, tiny_checkpoint, caplog):
     options = [
         "head.name=linear",
         "head.projection=16",
-        "train.max_steps=100",
+        "train.max_steps=250",
         "train.lr=5e-3",
         "train.schedule=constant",
     ]

@@ -37,6 +37,9 @@ class FakeModel(nn.Module):
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(dim, len(TOKENS))
 
+    def halve_frozen(self, dtype):
+        return 0
+
     def forward(self, wavs, wav_lengths, masker=None, at="audio"):
         frames = wavs.shape[1] // FRAME
         lengths = wav_lengths // FRAME

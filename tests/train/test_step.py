@@ -86,7 +86,7 @@ def test_loss_is_float32_under_autocast():
             return super().loss(logits, lengths, batch)
 
     class HalfLogits(FakeModel):
-        def forward(self, wavs, wav_lengths, masker=None):
+        def forward(self, wavs, wav_lengths, masker=None, at="audio"):
             logits, lengths = super().forward(wavs, wav_lengths, masker)
             return logits.bfloat16(), lengths
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from peft_asr.config import UpstreamConfig
-from peft_asr.train.storage import halve_frozen
+from peft_asr.tasks.storage import halve_frozen
 from peft_asr.upstream import load_upstream, products
 from peft_asr.upstream.attention import SHORT_FRAMES, _written_out, attend
 from tests.contract.cases import Case

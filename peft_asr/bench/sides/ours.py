@@ -17,6 +17,7 @@ from peft_asr.errors import UserError
 from peft_asr.files import read_json
 from peft_asr.tasks import resolve
 from peft_asr.tasks.adapter import META
+from peft_asr.tasks.storage import halve_frozen
 from peft_asr.train.build import build_parts
 from peft_asr.train.losses import to_device
 from peft_asr.train.masking import build_masker
@@ -24,7 +25,6 @@ from peft_asr.train.optim import build_optimizer, set_learning_rates
 from peft_asr.train.precision import autocast_dtype, pick_device
 from peft_asr.train.step import NonfiniteGuard, apply, gather
 from peft_asr.train.stop import StopSignals
-from peft_asr.train.storage import halve_frozen
 from peft_asr.train.stream import BatchStream
 
 
