@@ -124,8 +124,10 @@ WORKS = (
         "Everything but the convolutions trains on both sides (s3prl gives these no gradient).",
     ),
     Work(
-        "decode_greedy", "s3prl", "greedy decoding, audio to text", "s3prl, greedy, one utterance at a time",
-        Side("ours_decode", {"peft": "lora"}), Side("s3prl_decode", {"selection": "last_hidden_state"}), 2.0,
+        "decode_greedy", "s3prl", "greedy decoding, audio to text, bf16",
+        "s3prl, greedy, one utterance at a time",
+        Side("ours_decode", {"peft": "lora", "decode_set": ["decode.dtype=bfloat16"]}),
+        Side("s3prl_decode", {"selection": "last_hidden_state"}), 2.0,
         "From audio files to a text file, LoRA merged here; s3prl's runner evaluates with batches of one.",
         same_trainable=False,
     ),
