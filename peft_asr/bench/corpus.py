@@ -15,7 +15,7 @@ from peft_asr.files import new_directory
 from peft_asr.text.build import make_tokens
 
 LENGTHS = Path(__file__).resolve().parents[2] / "tools" / "bench" / "lengths.tsv"
-CHARACTERS_PER_S = 14  # LibriSpeech's transcripts, blanks included
+CHARACTERS_PER_S = 14  # of English read aloud, blanks included
 _LETTERS = list("abcdefghijklmnopqrstuvwxyz")
 _MEAN_WORD = 4.5  # letters
 

@@ -1,5 +1,6 @@
 """What a loader yields and a model takes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 from torch import Tensor
@@ -33,10 +34,14 @@ class Batch:
     def __post_init__(self):
         self.langs = self.langs or [None] * len(self.utt_ids)
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with ``change`` applied to each of its tensors."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{n: change(v) for n, v in values.items() if isinstance(v, Tensor)})
+
     def pin_memory(self) -> "Batch":
         """Its tensors in page-locked memory (the DataLoader calls this)."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{n: v.pin_memory() for n, v in tensors.items() if isinstance(v, Tensor)})
+        return self.each(Tensor.pin_memory)
 
     @property
     def seconds(self) -> float:

@@ -103,6 +103,11 @@ def dump_audio(
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
+    """Make the folder of a dump, and hold it for this process.
+
+    Raises:
+        UserError: another process is writing there, or it cannot be made.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         handle = open(out / ".lock", "w")

@@ -40,21 +40,22 @@ def candidates(config: Config, model: Model) -> tuple[list[str], str]:
     encoder = model.encoder
     layers, highest = len(encoder.layers), encoder.dump_boundary(masks(config))
     if asked == "auto":
-        lower = [0] if highest == layers > 0 and not encoder.readout.needs_all_states else []
-        if highest == layers > 0 and encoder.readout.needs_all_states:
-            lower = [-1 if encoder.geometry.first_is_projection else 0]
+        lower = (
+            [encoder.first_state if encoder.readout.needs_all_states else 0] if highest == layers > 0 else []
+        )
         return [boundary_name(place, layers) for place in (highest, *lower)], ""
-    place = parse_boundary(asked, layers)
+    place, allowed = parse_boundary(asked, layers), _allowed(model, highest)
+    names = ", ".join(boundary_name(i, layers) for i in allowed)
     if place > highest:
         raise UserError(
             f"--dump {asked}: with --peft {config.peft.name}{' and masking' if masks(config) else ''} training changes "
             f"what lies above {boundary_name(highest, layers)}, so that a dump can stand there or lower; allowed: "
-            f"{', '.join(boundary_name(i, layers) for i in _allowed(model, highest))}, auto, none"
+            f"{names}, auto, none"
         )
-    if place not in _allowed(model, highest):
+    if place not in allowed:
         raise UserError(
             f"--dump {asked}: with --peft {config.peft.name} the head reads all hidden states, of which a dump there "
-            f"has not all; allowed: {', '.join(boundary_name(i, layers) for i in _allowed(model, highest))}, auto, none"
+            f"has not all; allowed: {names}, auto, none"
         )
     return [asked], ""
 
@@ -68,8 +69,7 @@ def _allowed(model: Model, highest: int) -> list[int]:
     encoder = model.encoder
     places = list(range(CONV, highest + 1)) if len(encoder.layers) else [highest]
     if encoder.readout.needs_all_states and len(encoder.layers):
-        lowest = -1 if encoder.geometry.first_is_projection else 0
-        places = [place for place in places if place <= lowest or place == len(encoder.layers)]
+        places = [place for place in places if place <= encoder.first_state or place == len(encoder.layers)]
     return places
 
 

@@ -35,9 +35,9 @@ def dump_set(
     config: Config, model: Model, boundary: str, data_dir: str, dataset: SpeechDataset, nj: int, device: str
 ) -> None:
     """Write what is not there yet, tables last; arguments and errors as ``dump_features`` has them."""
-    out = folder_of(config, model, boundary, data_dir).absolute()
+    out, wanted = folder_of(config, model, boundary, data_dir).absolute(), identity(config, model, boundary)
     with locked(out):
-        _same_or_empty(out, identity(config, model, boundary))
+        _same_or_empty(out, wanted)
         journal = Journal(out / UTTS, Stored)
         todo = [u for u in dataset.utterances if not _is_done(out, journal.entries.get(u.utt_id), u)]
         if todo:
@@ -45,12 +45,12 @@ def dump_set(
             (out / SCP).unlink(missing_ok=True)
             for leftover in out.glob(".feats.*.tmp-*"):
                 leftover.unlink()
-            write_json(out / IDENTITY, identity(config, model, boundary))
-            _work(_jobs(config, model, boundary, out, todo, nj, device), len(todo), nj, journal)
+            write_json(out / IDENTITY, wanted)
+            _work(_jobs(config, model, wanted, out, todo, nj, device), len(todo), nj, journal)
         elif (out / SCP).is_file() and journal.entries.keys() == {u.utt_id for u in dataset.utterances}:
             logger.info("%s is complete: nothing to do", out)
             return
-        _finish(out, dataset, journal)
+        _finish(out, dataset, journal, wanted["states"])
         logger.info("%s: %d utterances, %s", out, len(dataset), gigabytes(bytes_there(out)))
 
 
@@ -70,17 +70,17 @@ def _is_done(out: Path, stored: Stored | None, utterance: Utterance) -> bool:
 
 
 def _jobs(
-    config: Config, model: Model, boundary: str, out: Path, todo: list[Utterance], nj: int, device: str
+    config: Config, model: Model, wanted: dict, out: Path, todo: list[Utterance], nj: int, device: str
 ) -> list[Job]:
     """Archives of bearable size, at least one for each process."""
-    wanted = identity(config, model, boundary)
+    boundary, dtype = wanted["boundary"], wanted["dtype"]
     frozen = replace(config, head=type(config.head)(), data=type(config.data)(), train=type(config.train)())
     taken = [
         int(path.name.split(".")[1]) for path in out.glob("feats.*.ark") if path.name.split(".")[1].isdigit()
     ]
     number = max(taken, default=0)
     total = sum(u.samples for u in todo)
-    size = Size(model, boundary, wanted["states"], wanted["dtype"], SpeechDataset(todo)).bytes
+    size = Size(model, boundary, wanted["states"], dtype, SpeechDataset(todo)).bytes
     most = max(1, min(total / nj, total * _ARCHIVE_BYTES / max(size, 1)))
     jobs: list[Job] = []
     filled = most
@@ -88,7 +88,7 @@ def _jobs(
         if filled >= most:
             number, filled = number + 1, 0
             ark = out / f"feats.{number}.ark"
-            jobs.append(Job(frozen, boundary, wanted["dtype"], ark, [], device, threads=1 if nj > 1 else 0))
+            jobs.append(Job(frozen, boundary, dtype, ark, [], device, threads=1 if nj > 1 else 0))
         jobs[-1].utterances.append(utterance)
         filled += utterance.samples
     return jobs
@@ -109,12 +109,12 @@ def _work(jobs: list[Job], total: int, nj: int, journal: Journal) -> None:
         journal.close()
 
 
-def _finish(out: Path, dataset: SpeechDataset, journal: Journal) -> None:
+def _finish(out: Path, dataset: SpeechDataset, journal: Journal, states: int) -> None:
     """The tables; archives that no utterance is read from any more go."""
     journal.compact([u.utt_id for u in dataset.utterances])
     entries = dict(sorted(journal.entries.items()))
-    states = max(read_json(out / IDENTITY)["states"], 1)
-    write_if_changed(out / FRAMES, table_text({utt: str(e.rows // states) for utt, e in entries.items()}))
+    frames = {utt: str(e.rows // max(states, 1)) for utt, e in entries.items()}
+    write_if_changed(out / FRAMES, table_text(frames))
     write_text(out / SCP, table_text({utt: f"{out / e.ark}:{e.offset}" for utt, e in entries.items()}))
     used = {entry.ark for entry in entries.values()}
     for path in out.glob("feats.*.ark"):

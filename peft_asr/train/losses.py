@@ -12,10 +12,7 @@ from peft_asr.data.batch import Batch
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with its tensors on ``device``."""
-    tensors = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    return replace(
-        batch, **{n: v.to(device, non_blocking=True) for n, v in tensors.items() if isinstance(v, Tensor)}
-    )
+    return batch.each(lambda tensor: tensor.to(device, non_blocking=True))
 
 
 @torch.no_grad()

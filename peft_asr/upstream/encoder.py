@@ -108,6 +108,11 @@ class Encoder(nn.Module):
         return [self.dim] * self.num_states
 
     @property
+    def first_state(self) -> int:
+        """The boundary where hidden state 0 stands."""
+        return FRONTEND if self.geometry.first_is_projection else 0
+
+    @property
     def masks_output(self) -> bool:
         """Masks of training lie on what the head sees, because nothing below it trains."""
         return self.boundary >= len(self.layers)
@@ -178,7 +183,7 @@ class Encoder(nn.Module):
         """
         highest = self.boundary
         if highest < len(self.layers) and self.readout.needs_all_states:
-            highest = min(highest, FRONTEND if self.geometry.first_is_projection else 0)
+            highest = min(highest, self.first_state)
         low = self.dropouts or (masks and not self.masks_output and self.boundary <= 0)
         return min(highest, FRONTEND) if low else highest
 
