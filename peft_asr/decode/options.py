@@ -88,6 +88,10 @@ def check_search(options: DecodeConfig) -> None:
             f"unknown decode.search '{options.search}'{nearest(options.search, SEARCHES)}; "
             f"allowed: {', '.join(SEARCHES)}"
         )
+    if options.dtype not in DTYPES:
+        raise UserError(
+            f"unknown decode.dtype '{options.dtype}'{nearest(options.dtype, DTYPES)}; allowed: {', '.join(DTYPES)}"
+        )
     if options.search == "greedy":
         _check_greedy(options)
         return

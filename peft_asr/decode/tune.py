@@ -79,7 +79,7 @@ def tune_decode(
     axes = read_axes(grid or {}, options, task)
     dataset = SpeechDataset.load(data_dir, task, role="valid")
     made_with = {
-        "log_probs": log_probs.identity(adapter, dataset),
+        "log_probs": {**log_probs.identity(adapter, dataset), "dtype": options.dtype},
         "references": _digest(dataset),
         "decode": {key: value for key, value in asdict(options).items() if key not in SPEED},
         "files": [_stamp(path) for path in (options.lm, options.lexicon) if path],
@@ -97,7 +97,7 @@ def tune_decode(
     with Forked(job, nj) as forked:  # before the encoder: see there
         kept = log_probs.find(folder, made_with["log_probs"])
         if kept is None:
-            recogniser = Recogniser(adapter, upstream_ckpt=upstream_ckpt, ngpu=ngpu)
+            recogniser = Recogniser(adapter, upstream_ckpt=upstream_ckpt, ngpu=ngpu, dtype=options.dtype)
             loader = SpeechLoader(
                 dataset, batch_s or options.batch_s, shuffle=False, num_workers=options.num_workers
             )

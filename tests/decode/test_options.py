@@ -55,6 +55,10 @@ def test_only_the_section_decode(tmp_path):
             r"unknown decode.search 'beams' \(did you mean 'beam'\?\); allowed: auto, greedy, beam",
         ),
         (
+            {"search": "greedy", "dtype": "bfloat61"},
+            r"unknown decode.dtype 'bfloat61' \(did you mean 'bfloat16'\?\); allowed: auto, float32, bfloat16",
+        ),
+        (
             {"search": "greedy", "lm": "x"},
             "decode.lm=x is an option of the beam search, and the search is greedy",
         ),
