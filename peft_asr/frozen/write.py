@@ -40,7 +40,6 @@ def dump_features(
     if nj < 1:
         raise UserError(f"--nj is a number of processes, at least 1; got {nj}")
     model = build_encoder(config)
-    model.encoder.dropouts = config.train.backbone_dropout
     datasets = [SpeechDataset.load(folder, None, role="test") for folder in data_dirs]
     for dataset, folder in zip(datasets, data_dirs, strict=True):
         if short := [u for u in dataset.utterances if rows(model, "all", u.samples) < 1]:

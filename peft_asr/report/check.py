@@ -1,21 +1,15 @@
 """What training and decoding would refuse, said before there are any data."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from peft_asr import peft
 from peft_asr.config import Config
 from peft_asr.decode.options import check_search, decode_options
 from peft_asr.frozen.choice import candidates
+from peft_asr.tasks import AdaptedEncoder
 from peft_asr.train.check import check_options
 from peft_asr.train.optim import check_parts
-from peft_asr.upstream import Encoder, check_obtainable, load_skeleton
-
-
-class Skeleton(NamedTuple):
-    """As much of a model as decides where it can start from a dump."""
-
-    encoder: Encoder
+from peft_asr.upstream import check_obtainable, load_skeleton
 
 
 def check_run(
@@ -36,5 +30,6 @@ def check_run(
     encoder = load_skeleton(config.upstream)
     injected = peft.inject(encoder, methods)
     check_parts(config.train, [*injected.labels.values(), "head"])
-    candidates(config, Skeleton(encoder))
+    encoder.dropouts = config.train.backbone_dropout
+    candidates(config, AdaptedEncoder(encoder, injected, upstream_hash=""))
     check_obtainable(config.upstream)

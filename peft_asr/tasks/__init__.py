@@ -96,6 +96,7 @@ def build_encoder(config: Config) -> AdaptedEncoder:
     """
     methods = peft.resolve(config.peft)
     encoder = load_upstream(config.upstream, seed=config.seed)
+    encoder.dropouts = config.train.backbone_dropout  # decides where a dump can stand, too
     upstream_hash = fingerprint(encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed + 1)

@@ -27,7 +27,6 @@ def build_parts(config: Config, ranks: Ranks = ALONE, pin: bool = False) -> Part
     tokenizer = Tokenizer.load(config.data.token_dir)
     model = tasks.build(config, tokenizer)
     model.encoder.checkpointing = config.train.gradient_checkpointing
-    model.encoder.dropouts = config.train.backbone_dropout
     if config.train.frozen_alone:
         model.encoder.alone_to = model.encoder.dump_boundary(masks(config))
     if config.train.compile:

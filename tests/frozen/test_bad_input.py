@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from peft_asr.bin.main import main
 from tests.tiny import write_tiny_checkpoint
 from tests.train.test_run import write_set
 
@@ -161,3 +162,11 @@ def test_values_that_half_precision_cannot_hold(world, capsys, monkeypatch):
     monkeypatch.setattr(Encoder, "run_to", lambda *args: real(*args) * 1e6)
     assert world.dump(dump="layer:0") == 1
     assert "more than float16 holds; use --dump_dtype float32" in error(capsys)
+
+
+def test_dropouts_of_frozen_layers_leave_no_dump_above_them(world, capsys):
+    for command in (["dump-features", "--data", f"{world.folder}/train"], ["count", "--check", "true"]):
+        arguments = ["--upstream_ckpt", world.checkpoint, "--peft", "lora", "--dump", "layer:0"]
+        arguments += ["--dump_dir", str(world.dumps), "--set", "train.backbone_dropout=true"]
+        assert main([*command, *arguments]) == 1
+        assert "--dump layer:0" in (said := error(capsys)) and "allowed: conv, frontend, auto, none" in said
