@@ -1,7 +1,12 @@
 """What the head gets from the hidden states."""
 
+import itertools
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor, nn
+
+_BLOCK = 2**21  # values
 
 
 class LastState(nn.Module):
@@ -53,18 +58,38 @@ class WeightedSum(nn.Module):
 
 
 class _FrozenSum(torch.autograd.Function):
-    """A weighted sum of states that do not train: kept for the backward pass as they are, one at a time in float32."""
+    """A weighted sum of states that do not train: kept for the backward pass as they are, in float32 block by block."""
 
     @staticmethod
     def forward(ctx, shares: Tensor, *states: Tensor) -> Tensor:
         ctx.save_for_backward(*states)
-        total = shares[0] * states[0].float()
-        for share, state in zip(shares[1:], states[1:], strict=True):
-            total = total + share * state.float()
+        total = torch.empty(states[0].shape, device=shares.device)
+        for place, block in _blocks(states):
+            total[place] = (shares @ block.flatten(1)).view(block.shape[1:])
         return total
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        return torch.stack([(grad * state.float()).sum() for state in ctx.saved_tensors]), *[None] * len(
-            ctx.saved_tensors
-        )
+        states = ctx.saved_tensors
+        slopes = sum(block.flatten(1) @ grad[place].flatten() for place, block in _blocks(states))
+        return slopes, *[None] * len(states)
+
+
+def _blocks(states: Sequence[Tensor]) -> Iterator[tuple[tuple, Tensor]]:
+    """Parts of S states (B, T, D): their place in each, and (S, ...) float32, overwritten by the next part.
+
+    On a CPU parts fit into its caches: whole states in float32 are new memory each time, whose pages take it
+    longer than the sums.
+    """
+    batch, frames, dim = states[0].shape
+    if states[0].device.type != "cpu":
+        yield (slice(None),), torch.stack(states).float()
+        return
+    rows = max(1, _BLOCK // (len(states) * dim))
+    memory = torch.empty(len(states), min(rows, frames), dim)
+    for index, start in itertools.product(range(batch), range(0, frames, rows)):
+        place = index, slice(start, min(start + rows, frames))
+        block = memory[:, : place[1].stop - start]
+        for part, state in zip(block, states, strict=True):
+            part.copy_(state[place])
+        yield place, block

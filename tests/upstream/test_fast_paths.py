@@ -1,4 +1,4 @@
-"""What runs faster must give the same: products in place of convolutions, attention written out."""
+"""What runs faster must give the same: products in place of convolutions, attention written out, sums in blocks."""
 
 import copy
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from peft_asr.config import UpstreamConfig
 from peft_asr.tasks.storage import halve_frozen
-from peft_asr.upstream import load_upstream, products
+from peft_asr.upstream import load_upstream, products, readout
 from peft_asr.upstream.attention import SHORT_FRAMES, _written_out, attend
 from tests.contract.cases import Case
 from tests.tiny import random_wavs
@@ -124,3 +124,20 @@ def test_frozen_weights_in_half_give_the_same_bits_under_autocast(spec, tiny_che
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
     assert halve_frozen(halved.encoder, None) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_weighted_sum_of_frozen_states_in_blocks_is_the_sum_and_has_its_gradient(dtype, monkeypatch):
+    monkeypatch.setattr(readout, "_BLOCK", 5 * 8 * 3)  # three frames of eight: blocks of 3, 3 and 1
+    states = list(torch.randn(2, 5, 7, 8, generator=torch.manual_seed(0)).to(dtype).unbind(dim=1))
+    module = readout.WeightedSum(5, 8)
+    module.weights.data = torch.randn(5)
+    shares = torch.softmax(module.weights, dim=0)
+    expected = sum(share * state.float() for share, state in zip(shares, states, strict=True))
+    slope = torch.randn(expected.shape)
+
+    got = module(states)
+
+    torch.testing.assert_close(got, expected)
+    gradients = [torch.autograd.grad(total, module.weights, slope)[0] for total in (got, expected)]
+    torch.testing.assert_close(*gradients)
