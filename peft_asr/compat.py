@@ -1,12 +1,12 @@
-"""Makes ``import torchaudio`` work beside a CPU-only torch, and bitsandbytes quiet where it is not used.
+"""Makes ``import torchaudio`` work beside a CPU-only torch, and bitsandbytes silent on a kernel that is not used.
 
 torchaudio's wheels on PyPI ship a native library linked against ``libc10_cuda``. A CPU-only torch has no such
 library, so the import dies with ``OSError`` although everything used here (transforms, compliance, resampling)
 is plain Python on top of torch. torchaudio itself copes with a *missing* native library; only a present but
 unloadable one is fatal. So, and only after that very error, its library finder is told that there is none.
 
-bitsandbytes, which peft imports wherever it is installed, warns of a missing kernel for 4-bit weights. The warning
-waits until there are such weights.
+bitsandbytes, which peft imports wherever it is installed, warns of a missing kernel on processors with AVX512-BF16.
+The kernel is for weights that are packed for inference in bfloat16, which ``qlora`` forbids (``peft/qlora.py``).
 
 Importing this module applies both: every module that imports torchaudio, s3prl, peft or transformers imports this
 one first.
@@ -64,27 +64,5 @@ def _import_extension_utils():
     return module
 
 
-class Held(logging.Filter):
-    """Keeps what a logger has to say for later."""
-
-    def __init__(self, name: str):
-        super().__init__()
-        self.logger = logging.getLogger(name)
-        self.records: list[logging.LogRecord] = []
-        self.logger.addFilter(self)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Nothing passes."""
-        self.records.append(record)
-        return False
-
-    def release(self) -> None:
-        """From now on everything passes, and what was kept does."""
-        self.logger.removeFilter(self)
-        for record in self.records:
-            self.logger.handle(record)
-        self.records.clear()
-
-
 make_torchaudio_importable()
-bitsandbytes_warnings = Held("bitsandbytes.backends.cpu.ops")
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

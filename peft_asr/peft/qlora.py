@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from peft_asr import compat
 from peft_asr.errors import UserError
 from peft_asr.peft.lora import LowRank, LowRankOptions
 from peft_asr.peft.registry import register
@@ -89,7 +88,6 @@ def _quantise(linear: nn.Linear, double: bool) -> nn.Linear:
         import bitsandbytes as bnb
     except ImportError as err:
         raise UserError('--peft qlora needs bitsandbytes: pip install "peft_asr[quant]"') from err
-    compat.bitsandbytes_warnings.release()
 
     quantised = bnb.nn.Linear4bit(
         linear.in_features,
