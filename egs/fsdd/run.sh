@@ -33,6 +33,6 @@ test_sets=${test_sets:-test${suffix}}
 db=${db:-${FSDD}}
 data_cmd=(local/data.sh --db "${db}" --split "${split}" --suffix "${suffix}")
 data_inputs=("${db}/recordings.tsv")
-plot_tag='^(?!.*max_steps)'  # the README's picture is of whole runs
+plot_tag='^(?!.*(max_steps|dump|dtype|dropout))'  # the README's picture is of whole runs, and not of how they were computed
 
 run_recipe "$@"
