@@ -16,6 +16,7 @@ import torch
 
 from peft_asr.config import Config, PeftConfig, TrainConfig
 from peft_asr.data.batch import Batch
+from peft_asr.errors import UserError
 from peft_asr.peft import METHODS, presets
 from peft_asr.report.environment import environment_line
 from peft_asr.tasks import build, get_task
@@ -57,7 +58,11 @@ def measure(specs: list[str], upstream: str, batch: Batch, rounds: int) -> list[
     full, rows = Runner("full", upstream, batch), []
     full.step()
     for spec in specs:
-        runner = Runner(spec, upstream, batch)
+        try:
+            runner = Runner(spec, upstream, batch)
+        except UserError as err:  # more layers than this upstream has
+            print(f"{spec} is left out: {err}\n")
+            continue
         runner.step()
         pairs = [(full.step(), runner.step()) for _ in range(rounds)]
         ratios = sorted(own / reference for reference, own in pairs)
