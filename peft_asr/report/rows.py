@@ -78,7 +78,8 @@ def commit_of(folder: str | Path, ignore: list[Path]) -> str:
 
     Args:
         folder: any folder of it.
-        ignore: files whose changes do not count: those that writing a result changes.
+        ignore: files whose changes do not count, in any folder: those that writing a result changes, of this recipe and
+            of the others.
 
     Returns:
         ``none`` outside a repository, before its first commit, or without git.
@@ -86,10 +87,9 @@ def commit_of(folder: str | Path, ignore: list[Path]) -> str:
     commit = _git(folder, "rev-parse", "--short", "HEAD")
     if not commit:
         return "none"
-    top = _git(folder, "rev-parse", "--show-toplevel") or "."
     status = _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no") or ""
-    changed = {(Path(top) / entry[3:]).resolve() for entry in status.split("\0") if entry}
-    return f"{commit}+dirty" if changed - {path.resolve() for path in ignore} else commit
+    changed = {Path(entry[3:]).name for entry in status.split("\0") if entry}
+    return f"{commit}+dirty" if changed - {path.name for path in ignore} else commit
 
 
 def _git(folder: str | Path, *arguments: str) -> str | None:

@@ -94,6 +94,9 @@ def test_commit(tmp_path):
     recipe = tmp_path / "egs" / "one"
     recipe.mkdir(parents=True)
     (recipe / "RESULTS.md").write_text("x")
+    other = tmp_path / "egs" / "two" / "RESULTS.md"
+    other.parent.mkdir()
+    other.write_text("x")
     (tmp_path / "code.py").write_text("x")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "first")
@@ -104,6 +107,7 @@ def test_commit(tmp_path):
     assert commit_of(recipe, ignore) == commit
     (tmp_path / "scratch").write_text("untracked")
     (recipe / "RESULTS.md").write_text("a new row")
+    other.write_text("another recipe's new row")
     assert commit_of(recipe, ignore) == commit
     assert commit_of(recipe, []) == f"{commit}+dirty"
     (tmp_path / "code.py").write_text("changed")
