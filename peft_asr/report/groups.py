@@ -2,6 +2,7 @@
 
 import os
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,10 +50,12 @@ def mean_and_deviation(group: Group, rate: str, sign: str = "±") -> str:
 def labels(groups: Sequence[Group]) -> list[str]:
     """A name for each: the method, with what else is needed to tell it from the others."""
     several = len({group["upstream"].removesuffix(RANDOM_WEIGHTS) for group in groups}) > 1
-    usual = os.path.commonprefix([group["tag"] for group in groups])
+    usual = _usual_tag([group["tag"] for group in groups])
     names = []
     for group in groups:
-        upstream, tag = group["upstream"], group["tag"].removeprefix(usual)
+        upstream, tag = group["upstream"], group["tag"].replace(usual, "", 1)
+        if tag.strip("_").lower() == group["options"].lower():
+            tag = ""
         if upstream.endswith(RANDOM_WEIGHTS):
             tag = tag.replace("upstream.random_init=true", "")  # said once is enough
         if not several:
@@ -60,3 +63,9 @@ def labels(groups: Sequence[Group]) -> list[str]:
         parts = (group["method"], group["options"], tag.strip("_"), upstream)
         names.append(", ".join(part for part in parts if part))
     return names
+
+
+def _usual_tag(tags: Sequence[str]) -> str:
+    """What of the tags tells nothing apart: the tag that more than half of them are, else what all begin with."""
+    most, count = Counter(tags).most_common(1)[0]
+    return most if 2 * count > len(tags) else os.path.commonprefix(tags)

@@ -2,7 +2,7 @@
 
 import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -48,9 +48,10 @@ def plot_results(rows: Sequence[Row], path: str, metric: str | None = None) -> N
         )
     sets = list(dict.fromkeys((group["task"], group["set"]) for group in groups))
     names = _names(groups)
-    columns = max(1, min(2 * len(sets) + 1, len(set(names.values()))))
+    width = max(7.0 if len(set(names.values())) <= 16 else 11.0, 4.5 * len(sets))
+    columns = _columns(set(names.values()), width)
     rows_of_legend = -(-len(set(names.values())) // columns)
-    size = (max(7.0, 4.5 * len(sets)), 4.4 + 0.22 * rows_of_legend)
+    size = (width, 4.4 + 0.22 * rows_of_legend)
     figure = _matplotlib("figure").Figure(figsize=size, layout="constrained")
     # One axis of scores for all panels, if all are of one kind.
     keys = [metric or main_metric(_of(groups, place)[0].rows[0]).key for place in sets]
@@ -116,6 +117,11 @@ def _identity(group: Group) -> tuple:
 
 def _names(groups: Sequence[Group]) -> dict[tuple, str]:
     return {_identity(group): name for group, name in zip(groups, labels(groups), strict=True)}
+
+
+def _columns(names: Collection[str], width: float) -> int:
+    """Columns of the legend: as many as the names leave room for, each letter taking about 0.08 inches."""
+    return max(1, min(int(width / (0.5 + 0.08 * max(map(len, names)))), len(names)))
 
 
 def _legend(panels: Sequence, names: list[str]) -> tuple[list, list[str]]:

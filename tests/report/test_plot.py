@@ -8,6 +8,7 @@ from peft_asr.bin import results
 from peft_asr.bin.main import main
 from peft_asr.errors import UserError
 from peft_asr.report import plot
+from peft_asr.report.groups import Group, labels
 from peft_asr.report.rows import collect_rows
 from peft_asr.report.store import update
 from tests.report.experiments import make_experiment
@@ -65,6 +66,23 @@ def test_points_bars_and_limits(rows, tmp_path, figures):
     assert left.get_xscale() == "log"
     assert left.get_ylim()[0] == 0 and left.get_ylim()[1] > 90
     assert left.get_xlim()[0] < 2000 and left.get_xlim()[1] > 5_000_000
+
+
+def test_the_legend_of_many_methods_stays_inside_the_picture(rows, tmp_path, figures):
+    many = [{**rows[0], "method": f"a_method_with_a_long_name_{number}", "tag": "t"} for number in range(40)]
+    plot.plot_results(many, str(tmp_path / "p.svg"))
+    figure = figures[0]
+    figure.draw_without_rendering()
+    legend, page = figure.legends[0].get_window_extent(), figure.bbox
+    assert page.x0 <= legend.x0 and legend.x1 <= page.x1 and page.y0 <= legend.y0
+    assert len(figure.legends[0].get_texts()) == 40
+
+
+def test_names_leave_out_the_tag_that_most_share(rows):
+    tags = ["bpe_max_steps=300"] * 3 + ["x.y=true_bpe_max_steps=300", "bpe_max_steps=300_train.lr=1e-3"]
+    options = ["", "", "", "x.y=True", ""]
+    made = [{**rows[0], "method": f"m{i}", "tag": tag, "options": options[i]} for i, tag in enumerate(tags)]
+    assert labels([Group([row]) for row in made]) == ["m0", "m1", "m2", "m3, x.y=True", "m4, train.lr=1e-3"]
 
 
 def test_without_matplotlib(monkeypatch):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every method once, in a third of the usual steps: what fills the lines with max_steps=300 in RESULTS.md. Run from egs/fsdd
-# after stages 1 and 2; what is done already is skipped, so it may be stopped and started at any time.
+# Every method once, in a third of the usual steps: what fills the lines with max_steps=300 in RESULTS.md, and sweep.png. Run
+# from egs/fsdd after stages 1 and 2; what is done already is skipped, so it may be stopped and started at any time.
 #
 #   local/sweep.sh [--steps N] [options of run.sh, such as --num_threads 1 --dump none --seeds "0 1"]
 #
@@ -8,6 +8,7 @@
 # pfeiffer_par_no_residual: pfeiffer_ffn_par_before; pfeiffer_ffn_after and pfeiffer_seq_residual: pfeiffer_seq), and
 # top8_thomas2022, which needs eight layers where this upstream has six.
 set -euo pipefail
+. ./path.sh
 
 max_steps=300
 options=()
@@ -45,3 +46,4 @@ for method in bitfit bitfit_all layernorm; do run "${method}" "${biases}"; done
 run top_n "${steps}" --peft_args top_n.n=2
 run bottleneck "${steps}" --peft_args \
     "bottleneck.size=16 bottleneck.sites=[attn_after,ffn_parallel] bottleneck.norm=pre bottleneck.learned_scale=true"
+python3 -m peft_asr.bin.main results --out RESULTS.md --plot sweep.png --plot_tag "^bpe60_${steps}(_train.lr_method=.*)?$"
