@@ -10,9 +10,8 @@ from peft_asr.errors import UserError
 from peft_asr.files import atomic_path
 from peft_asr.report.groups import Group, group_rows, labels
 from peft_asr.report.metrics import METRICS, main_metric
-from peft_asr.report.rows import GROUP, Row
+from peft_asr.report.rows import GROUP, PICTURES, Row
 
-FORMATS = (".png", ".svg", ".pdf")
 CAPTION = "bars: standard deviation over seeds; for a single seed the 95 % interval over utterances"
 
 
@@ -20,10 +19,10 @@ def check_plot(path: str) -> None:
     """Can ``path`` be drawn here? Asked before any work is done.
 
     Raises:
-        UserError: matplotlib is missing, or the format is none of ``FORMATS``.
+        UserError: matplotlib is missing, or the format is none of ``PICTURES``.
     """
-    if Path(path).suffix not in FORMATS:
-        raise UserError(f"--plot {path}: the format is unknown; allowed endings: {', '.join(FORMATS)}")
+    if Path(path).suffix not in PICTURES:
+        raise UserError(f"--plot {path}: the format is unknown; allowed endings: {', '.join(PICTURES)}")
     _matplotlib("figure")
 
 

@@ -15,6 +15,7 @@ from peft_asr.report.environment import environment_line
 Row = dict[str, Any]
 
 RANDOM_WEIGHTS = " (random weights)"
+PICTURES = (".png", ".svg", ".pdf")
 
 # A row replaces an older one in which all of these are equal; all but the seed are what a mean is taken over.
 GROUP = ("task", "upstream", "method", "options", "tag", "set")
@@ -79,7 +80,7 @@ def commit_of(folder: str | Path, ignore: list[Path]) -> str:
     Args:
         folder: any folder of it.
         ignore: files whose changes do not count, in any folder: those that writing a result changes, of this recipe and
-            of the others.
+            of the others. Pictures never count.
 
     Returns:
         ``none`` outside a repository, before its first commit, or without git.
@@ -88,8 +89,9 @@ def commit_of(folder: str | Path, ignore: list[Path]) -> str:
     if not commit:
         return "none"
     status = _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no") or ""
-    changed = {Path(entry[3:]).name for entry in status.split("\0") if entry}
-    return f"{commit}+dirty" if changed - {path.name for path in ignore} else commit
+    changed = [Path(entry[3:]) for entry in status.split("\0") if entry]
+    names = {path.name for path in changed if path.suffix not in PICTURES}
+    return f"{commit}+dirty" if names - {path.name for path in ignore} else commit
 
 
 def _git(folder: str | Path, *arguments: str) -> str | None:

@@ -97,6 +97,7 @@ def test_commit(tmp_path):
     other = tmp_path / "egs" / "two" / "RESULTS.md"
     other.parent.mkdir()
     other.write_text("x")
+    (recipe / "results.png").write_text("x")
     (tmp_path / "code.py").write_text("x")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "first")
@@ -108,6 +109,7 @@ def test_commit(tmp_path):
     (tmp_path / "scratch").write_text("untracked")
     (recipe / "RESULTS.md").write_text("a new row")
     other.write_text("another recipe's new row")
+    (recipe / "results.png").write_text("drawn anew")
     assert commit_of(recipe, ignore) == commit
     assert commit_of(recipe, []) == f"{commit}+dirty"
     (tmp_path / "code.py").write_text("changed")
