@@ -64,14 +64,17 @@ class _FrozenSum(torch.autograd.Function):
     def forward(ctx, shares: Tensor, *states: Tensor) -> Tensor:
         ctx.save_for_backward(*states)
         total = torch.empty(states[0].shape, device=shares.device)
-        for place, block in _blocks(states):
-            total[place] = (shares @ block.flatten(1)).view(block.shape[1:])
+        # Autocast would make a product in bfloat16 of the sum.
+        with torch.autocast(shares.device.type, enabled=False):
+            for place, block in _blocks(states):
+                total[place] = (shares @ block.flatten(1)).view(block.shape[1:])
         return total
 
     @staticmethod
     def backward(ctx, grad: Tensor):
         states = ctx.saved_tensors
-        slopes = sum(block.flatten(1) @ grad[place].flatten() for place, block in _blocks(states))
+        with torch.autocast(grad.device.type, enabled=False):
+            slopes = sum(block.flatten(1) @ grad[place].flatten() for place, block in _blocks(states))
         return slopes, *[None] * len(states)
 
 

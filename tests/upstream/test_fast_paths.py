@@ -141,3 +141,8 @@ def test_weighted_sum_of_frozen_states_in_blocks_is_the_sum_and_has_its_gradient
     torch.testing.assert_close(got, expected)
     gradients = [torch.autograd.grad(total, module.weights, slope)[0] for total in (got, expected)]
     torch.testing.assert_close(*gradients)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        halved = module(states)
+        torch.testing.assert_close(halved, got, atol=0, rtol=0)
+        again = torch.autograd.grad(halved, module.weights, slope)[0]
+    torch.testing.assert_close(again, gradients[0], atol=0, rtol=0)
