@@ -48,8 +48,7 @@ def run(args: argparse.Namespace) -> None:
     page = Path(args.out)
     new = []
     if args.exp:
-        written = [page, page.parent / "results.jsonl", *([Path(args.plot)] if args.plot else [])]
-        commit = commit_of(page.parent, ignore=written)
+        commit = commit_of(page.parent, ignore=[page, page.parent / "results.jsonl"])
         new = collect_rows(args.exp, args.sets.split(), command=args.command, note=args.note, commit=commit)
     rows = update(args.out, new)
     if args.plot:

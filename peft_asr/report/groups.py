@@ -50,11 +50,10 @@ def mean_and_deviation(group: Group, rate: str, sign: str = "±") -> str:
 def labels(groups: Sequence[Group]) -> list[str]:
     """A name for each: the method, with what else is needed to tell it from the others."""
     several = len({group["upstream"].removesuffix(RANDOM_WEIGHTS) for group in groups}) > 1
-    usual = _usual_tag([group["tag"] for group in groups])
     names = []
-    for group in groups:
-        upstream, tag = group["upstream"], group["tag"].replace(usual, "", 1)
-        if tag.strip("_").lower() == group["options"].lower():
+    for group, tag in zip(groups, _telling([group["tag"] for group in groups]), strict=True):
+        upstream = group["upstream"]
+        if tag.lower() == group["options"].lower():
             tag = ""
         if upstream.endswith(RANDOM_WEIGHTS):
             tag = tag.replace("upstream.random_init=true", "")  # said once is enough
@@ -65,7 +64,9 @@ def labels(groups: Sequence[Group]) -> list[str]:
     return names
 
 
-def _usual_tag(tags: Sequence[str]) -> str:
-    """What of the tags tells nothing apart: the tag that more than half of them are, else what all begin with."""
+def _telling(tags: Sequence[str]) -> list[str]:
+    """Each tag without what tells nothing apart: the tag that more than half of them are, else what all begin with."""
     most, count = Counter(tags).most_common(1)[0]
-    return most if 2 * count > len(tags) else os.path.commonprefix(tags)
+    if most and 2 * count > len(tags):
+        return [f"_{tag}_".replace(f"_{most}_", "_", 1).strip("_") for tag in tags]
+    return [tag.removeprefix(os.path.commonprefix(tags)).strip("_") for tag in tags]

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import textwrap
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,8 @@ from peft_asr.report.groups import Group, group_rows, labels
 from peft_asr.report.metrics import METRICS, main_metric
 from peft_asr.report.rows import GROUP, PICTURES, Row
 
+# Inches that an entry of the legend takes: what stands before its name, and each letter.
+_MARKER, _LETTER = 0.5, 0.08
 CAPTION = "bars: standard deviation over seeds; for a single seed the 95 % interval over utterances"
 
 
@@ -46,11 +49,12 @@ def plot_results(rows: Sequence[Row], path: str, metric: str | None = None) -> N
             f"--plot {path}: no result has a number of trainable parameters{wanted}, so there is nothing to draw"
         )
     sets = list(dict.fromkeys((group["task"], group["set"]) for group in groups))
-    names = _names(groups)
-    width = max(7.0 if len(set(names.values())) <= 16 else 11.0, 4.5 * len(sets))
-    columns = _columns(set(names.values()), width)
-    rows_of_legend = -(-len(set(names.values())) // columns)
-    size = (width, 4.4 + 0.22 * rows_of_legend)
+    width = max(7.0 if len({_identity(group) for group in groups}) <= 16 else 11.0, 4.5 * len(sets))
+    names = _names(groups, width)
+    shown = list(dict.fromkeys(names.values()))
+    columns = _columns(shown, width)
+    lines_of_legend = sum(1 + name.count("\n") for name in shown)
+    size = (width, 4.4 + 0.22 * -(-lines_of_legend // columns))
     figure = _matplotlib("figure").Figure(figsize=size, layout="constrained")
     # One axis of scores for all panels, if all are of one kind.
     keys = [metric or main_metric(_of(groups, place)[0].rows[0]).key for place in sets]
@@ -68,7 +72,7 @@ def plot_results(rows: Sequence[Row], path: str, metric: str | None = None) -> N
     for panel in panels:
         panel.set_ylim(bottom=0)
     figure.legend(
-        *_legend(panels, list(dict.fromkeys(names.values()))), loc="outside lower center", ncols=columns,
+        *_legend(panels, shown), loc="outside lower center", ncols=columns,
         fontsize="small", title=CAPTION, title_fontproperties={"size": "small"},
     )  # fmt: skip
     with atomic_path(path) as temporary:
@@ -114,13 +118,17 @@ def _identity(group: Group) -> tuple:
     return tuple(group[key] for key in GROUP if key != "set")
 
 
-def _names(groups: Sequence[Group]) -> dict[tuple, str]:
-    return {_identity(group): name for group, name in zip(groups, labels(groups), strict=True)}
+def _names(groups: Sequence[Group], width: float) -> dict[tuple, str]:
+    """What to call each, in lines that fit into the picture."""
+    most = int((width - _MARKER) / _LETTER)
+    names = [textwrap.fill(name, most, break_on_hyphens=False) for name in labels(groups)]
+    return {_identity(group): name for group, name in zip(groups, names, strict=True)}
 
 
 def _columns(names: Collection[str], width: float) -> int:
-    """Columns of the legend: as many as the names leave room for, each letter taking about 0.08 inches."""
-    return max(1, min(int(width / (0.5 + 0.08 * max(map(len, names)))), len(names)))
+    """Columns of the legend: as many as the names leave room for."""
+    longest = max(len(line) for name in names for line in name.splitlines())
+    return max(1, min(int(width / (_MARKER + _LETTER * longest)), len(names)))
 
 
 def _legend(panels: Sequence, names: list[str]) -> tuple[list, list[str]]:

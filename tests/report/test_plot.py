@@ -78,11 +78,25 @@ def test_the_legend_of_many_methods_stays_inside_the_picture(rows, tmp_path, fig
     assert len(figure.legends[0].get_texts()) == 40
 
 
+def test_a_name_longer_than_the_picture_is_wide_is_broken(rows, tmp_path, figures):
+    options = " ".join(f"method.option_{number}=[one, two]" for number in range(9))
+    plot.plot_results([{**rows[0], "options": options}, rows[1]], str(tmp_path / "p.svg"))
+    figure = figures[0]
+    figure.draw_without_rendering()
+    legend, page = figure.legends[0].get_window_extent(), figure.bbox
+    assert page.x0 <= legend.x0 and legend.x1 <= page.x1 and page.y0 <= legend.y0
+    assert options in figure.legends[0].get_texts()[0].get_text().replace("\n", " ")
+
+
 def test_names_leave_out_the_tag_that_most_share(rows):
     tags = ["bpe_max_steps=300"] * 3 + ["x.y=true_bpe_max_steps=300", "bpe_max_steps=300_train.lr=1e-3"]
     options = ["", "", "", "x.y=True", ""]
     made = [{**rows[0], "method": f"m{i}", "tag": tag, "options": options[i]} for i, tag in enumerate(tags)]
     assert labels([Group([row]) for row in made]) == ["m0", "m1", "m2", "m3, x.y=True", "m4, train.lr=1e-3"]
+    made = [
+        {**rows[0], "method": f"m{i}", "tag": tag} for i, tag in enumerate(("a", "a", "a", "a_lr", "small"))
+    ]
+    assert labels([Group([row]) for row in made]) == ["m0", "m1", "m2", "m3, lr", "m4, small"]
 
 
 def test_without_matplotlib(monkeypatch):
