@@ -44,7 +44,6 @@ done
 run adapterbias "${vectors}"
 for method in bitfit bitfit_all layernorm; do run "${method}" "${biases}"; done
 run top_n "${steps}" --peft_args top_n.n=2
-run bottleneck "${steps}" --peft_args \
-    "bottleneck.size=16 bottleneck.sites=[attn_after,ffn_parallel] bottleneck.norm=pre bottleneck.learned_scale=true"
+run bottleneck "${steps}" --peft_args "bottleneck.size=16 bottleneck.sites=[attn_after,ffn_parallel]"
 python3 -m peft_asr.bin.main results --out RESULTS.md --plot sweep.png \
     --plot_tag "^(?!.*compat).*${steps}(_train.lr_method=.*)?\$"
