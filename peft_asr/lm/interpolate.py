@@ -2,7 +2,7 @@
 
 In the back-off form (SRILM's ``-ukndiscount``) a unit seen after a context has its discounted share f(w | h), and what
 the discounts took goes to the units that were not seen. Where every unit was seen it goes to nobody, and the context
-sums to less than 1, as do longer ones that back off to it (characters of 250 LibriSpeech sentences, order 5: 1,373 of
+sums to less than 1, as do longer ones that back off to it (characters of 250 sentences read aloud, order 5: 1,373 of
 14,338 contexts, down to 0.93; strings of digits, order 5: nearly all, to 0.88). Interpolated, it goes to all units,
 by the distribution of the shorter context (Chen and Goodman, 1999), and every context sums to 1:
 

@@ -1,6 +1,6 @@
 """Lexicons of a search over words: which token sequences spell each word.
 
-A line is ``word`` or ``word symbol symbol ...``, in the form of SUPERB's ``librispeech_lexicon.lst`` (``HEY H E Y |``).
+A line is ``word`` or ``word symbol symbol ...``, in the form of flashlight's lexicons (``HEY H E Y |``).
 What the symbols are for depends on the tokens:
 
 ============  ==========================================================================================

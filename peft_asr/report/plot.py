@@ -13,8 +13,9 @@ from peft_asr.report.groups import Group, group_rows, labels
 from peft_asr.report.metrics import METRICS, main_metric
 from peft_asr.report.rows import GROUP, PICTURES, Row
 
-# Inches that an entry of the legend takes: what stands before its name, and each letter.
+# Inches that an entry of the legend takes: what stands before its name, and each letter. Letters in a line of it.
 _MARKER, _LETTER = 0.5, 0.08
+_LINE = 36
 CAPTION = "bars: standard deviation over seeds; for a single seed the 95 % interval over utterances"
 
 
@@ -50,7 +51,7 @@ def plot_results(rows: Sequence[Row], path: str, metric: str | None = None) -> N
         )
     sets = list(dict.fromkeys((group["task"], group["set"]) for group in groups))
     width = max(7.0 if len({_identity(group) for group in groups}) <= 16 else 11.0, 4.5 * len(sets))
-    names = _names(groups, width)
+    names = _names(groups)
     shown = list(dict.fromkeys(names.values()))
     columns = _columns(shown, width)
     lines_of_legend = sum(1 + name.count("\n") for name in shown)
@@ -118,10 +119,9 @@ def _identity(group: Group) -> tuple:
     return tuple(group[key] for key in GROUP if key != "set")
 
 
-def _names(groups: Sequence[Group], width: float) -> dict[tuple, str]:
-    """What to call each, in lines that fit into the picture."""
-    most = int((width - _MARKER) / _LETTER)
-    names = [textwrap.fill(name, most, break_on_hyphens=False) for name in labels(groups)]
+def _names(groups: Sequence[Group]) -> dict[tuple, str]:
+    """What to call each, in lines of which two fit beside each other into the smallest picture."""
+    names = [textwrap.fill(name, _LINE, break_on_hyphens=False) for name in labels(groups)]
     return {_identity(group): name for group, name in zip(groups, names, strict=True)}
 
 
