@@ -17,8 +17,9 @@ import torch
 from peft_asr.config import Config, PeftConfig, TrainConfig
 from peft_asr.data.batch import Batch
 from peft_asr.errors import UserError
-from peft_asr.peft import METHODS, presets
+from peft_asr.peft import METHODS, count, presets, resolve
 from peft_asr.report.environment import environment_line
+from peft_asr.report.published import skeleton_of
 from peft_asr.tasks import build, get_task
 from peft_asr.text.tokenizer import Tokenizer
 from peft_asr.train.optim import build_optimizer
@@ -58,11 +59,7 @@ def measure(specs: list[str], upstream: str, batch: Batch, rounds: int) -> list[
     full, rows = Runner("full", upstream, batch), []
     full.step()
     for spec in specs:
-        try:
-            runner = Runner(spec, upstream, batch)
-        except UserError as err:  # more layers than this upstream has
-            print(f"{spec} is left out: {err}\n")
-            continue
+        runner = Runner(spec, upstream, batch)
         runner.step()
         pairs = [(full.step(), runner.step()) for _ in range(rounds)]
         ratios = sorted(own / reference for reference, own in pairs)
@@ -80,6 +77,18 @@ def measure(specs: list[str], upstream: str, batch: Batch, rounds: int) -> list[
     return rows
 
 
+def every(upstream: str) -> list[str]:
+    """All methods and presets that this upstream has layers enough for; says which are left out."""
+    fitting = []
+    for spec in sorted({*METHODS, *presets()} - NEED_OPTIONS):
+        try:
+            count(skeleton_of(upstream), resolve(PeftConfig(spec)))
+            fitting.append(spec)
+        except UserError as err:
+            print(f"{spec} is left out: {err}\n")
+    return fitting
+
+
 def make_batch(size: int, seconds: float) -> Batch:
     """Noise with random labels; the lengths differ by up to a fifth, as in a bucket."""
     generator = torch.Generator().manual_seed(0)
@@ -94,12 +103,11 @@ def make_batch(size: int, seconds: float) -> Batch:
 
 def main() -> None:
     """Measure and print a table."""
-    every = " ".join(sorted({*METHODS, *presets()} - NEED_OPTIONS))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--upstream", default="mini_hubert")
-    parser.add_argument("--peft", default=every, help="methods, separated by blanks (default: all)")
+    parser.add_argument("--peft", help="methods, separated by blanks (default: all that fit)")
     parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=2.7)
     parser.add_argument("--rounds", type=int, default=5)
@@ -107,7 +115,12 @@ def main() -> None:
     parser.add_argument("--json", default=None, metavar="FILE")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    rows = measure(args.peft.split(), args.upstream, make_batch(args.batch, args.seconds), args.rounds)
+    batch = make_batch(args.batch, args.seconds)
+    try:
+        specs = args.peft.split() if args.peft else every(args.upstream)
+        rows = measure(specs, args.upstream, batch, args.rounds)
+    except UserError as err:
+        parser.error(str(err))
     print(f"{args.upstream}, {args.batch} x {args.seconds} s, {args.threads} threads; {environment_line()}\n")
     print("| `--peft` | trains, head included | step s | step of `full` s | ratio | lowest to highest |")
     print("|---|---|---|---|---|---|")
